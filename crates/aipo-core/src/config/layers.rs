@@ -1,0 +1,332 @@
+//! How settings come together: later layers win, and every layer's names are checked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Value;
+
+use super::settings::{SETTINGS, Seconds, Settings};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::QueueName;
+
+/// The prefix of settings in the environment: `AIPO_BROKER_URL` sets `broker_url`.
+const ENV_PREFIX: &str = "AIPO_";
+
+/// Collects settings layer by layer.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsBuilder {
+    settings: Settings,
+}
+
+impl SettingsBuilder {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the settings of a TOML document; `name` is told in errors.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when it is no TOML, or a setting is unknown or of a wrong type.
+    pub fn toml(mut self, name: &str, text: &str) -> Result<Self> {
+        let table: toml::Table = text.parse().map_err(|source: toml::de::Error| {
+            config_error(format!("{name} is not TOML: {}", source.message()))
+        })?;
+        for (key, value) in table {
+            self.apply(&key, Given::Toml(value), name)?;
+        }
+        Ok(self)
+    }
+
+    /// Adds the settings among environment variables: those that begin with `AIPO_` and name a
+    /// setting. Other `AIPO_` variables belong to other programs and are left alone, unless they
+    /// are so near a setting's name that they are surely meant for it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when a value is of a wrong type or a name is misspelt.
+    pub fn env(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
+        for (variable, text) in variables {
+            let Some(name) = variable.strip_prefix(ENV_PREFIX) else {
+                continue;
+            };
+            let name = name.to_ascii_lowercase();
+            if is_setting(&name) {
+                self.apply(&name, Given::Text(text), &variable)?;
+            } else if let Some(near) = nearest(&name) {
+                let meant = format!("{ENV_PREFIX}{}", near.to_ascii_uppercase());
+                return Err(config_error(format!(
+                    "{variable} is no setting; did you mean {meant}?"
+                )));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Sets one setting, as text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when the setting is unknown or of another type.
+    pub fn set(mut self, name: &str, value: &str) -> Result<Self> {
+        self.apply(name, Given::Text(value.to_owned()), "the program")?;
+        Ok(self)
+    }
+
+    /// Changes settings in code.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// The settings, checked against each other.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] that names the settings which contradict each other or are out of range.
+    pub fn build(self) -> Result<Settings> {
+        let settings = self.settings;
+        let refuse = |what: &str| Err(config_error(what.to_owned()));
+        if settings.worker_concurrency == 0 {
+            return refuse("worker_concurrency is 0, but a worker needs at least one slot");
+        }
+        if settings.worker_prefetch_multiplier == 0 {
+            return refuse(
+                "worker_prefetch_multiplier is 0, but a slot holds at least one message",
+            );
+        }
+        if settings.task_max_deliveries == 0 {
+            return refuse("task_max_deliveries is 0, but a task must be delivered to run");
+        }
+        if settings.task_default_priority > 9 {
+            return refuse("task_default_priority is above 9");
+        }
+        if settings.worker_lease.0 < Duration::from_millis(100) {
+            return refuse("worker_lease is shorter than 100ms, too short to renew in time");
+        }
+        if let (Some(soft), Some(hard)) = (settings.task_soft_time_limit, settings.task_time_limit)
+            && soft >= hard
+        {
+            return refuse("task_soft_time_limit is not below task_time_limit, so it never comes");
+        }
+        Ok(settings)
+    }
+
+    fn apply(&mut self, name: &str, given: Given, origin: &str) -> Result<()> {
+        if !is_setting(name) {
+            let hint = match nearest(name) {
+                Some(near) => format!("; did you mean `{near}`?"),
+                None => String::new(),
+            };
+            return Err(config_error(format!(
+                "{origin}: there is no setting `{name}`{hint}"
+            )));
+        }
+        self.settings
+            .set(name, given)
+            .map_err(|problem| config_error(format!("{origin}: setting `{name}`: {problem}")))
+    }
+}
+
+fn config_error(message: String) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+fn is_setting(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.name == name)
+}
+
+/// The setting whose name is within two changes of this one.
+fn nearest(name: &str) -> Option<&'static str> {
+    SETTINGS
+        .iter()
+        .map(|setting| (edit_distance(name, setting.name), setting.name))
+        .min()
+        .filter(|(distance, _)| *distance <= 2)
+        .map(|(_, name)| name)
+}
+
+/// How many letters must be added, taken away or changed (Levenshtein).
+fn edit_distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j + 1] + 1).min(row[j] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+/// A value on its way into a setting.
+pub(super) enum Given {
+    /// From a TOML file.
+    Toml(Value),
+    /// From the environment or a flag.
+    Text(String),
+}
+
+impl Given {
+    pub(super) fn read<T: Readable>(self) -> Result<T, String> {
+        match self {
+            Self::Toml(value) => T::from_toml(value),
+            Self::Text(text) => T::from_text(&text),
+        }
+    }
+}
+
+/// A type that settings have.
+pub(super) trait Readable: Sized {
+    fn from_toml(value: Value) -> Result<Self, String>;
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+macro_rules! readable_by_serde_and_from_str {
+    ($($type:ty),+) => {$(
+        impl Readable for $type {
+            fn from_toml(value: Value) -> Result<Self, String> {
+                Self::deserialize(value).map_err(|error| error.message().to_owned())
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|error| format!("{text:?}: {error}"))
+            }
+        }
+    )+};
+}
+
+readable_by_serde_and_from_str!(bool, u8, u32, usize, String);
+
+impl Readable for QueueName {
+    fn from_toml(value: Value) -> Result<Self, String> {
+        String::from_toml(value).map(Self::from)
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Self::from(text))
+    }
+}
+
+impl Readable for Seconds {
+    fn from_toml(value: Value) -> Result<Self, String> {
+        Self::deserialize(value).map_err(|error| error.message().to_owned())
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::from_toml(Value::String(text.to_owned()))
+    }
+}
+
+impl Readable for Option<Duration> {
+    fn from_toml(value: Value) -> Result<Self, String> {
+        Seconds::from_toml(value).map(Seconds::non_zero)
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            Seconds::from_text(text).map(Seconds::non_zero)
+        }
+    }
+}
+
+impl Readable for BTreeMap<String, QueueName> {
+    fn from_toml(value: Value) -> Result<Self, String> {
+        Self::deserialize(value).map_err(|error| error.message().to_owned())
+    }
+
+    /// `pattern=queue,pattern=queue`
+    fn from_text(text: &str) -> Result<Self, String> {
+        let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
+        pairs
+            .map(|pair| match pair.split_once('=') {
+                Some((pattern, queue)) => Ok((pattern.trim().to_owned(), queue.trim().into())),
+                None => Err(format!("{pair:?} is not `pattern=queue`")),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Result<Settings> {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        SettingsBuilder::new().env(pairs)?.build()
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let settings = SettingsBuilder::new()
+            .toml(
+                "aipo.toml",
+                "worker_concurrency = 3\nresult_expires = \"5m\"",
+            )
+            .and_then(|layers| layers.env([("AIPO_WORKER_CONCURRENCY".into(), "4".into())]))
+            .map(|layers| layers.with(|settings| settings.task_acks_late = false))
+            .and_then(SettingsBuilder::build)
+            .expect("good settings");
+        assert_eq!(settings.worker_concurrency, 4);
+        assert_eq!(settings.result_expires, Seconds(Duration::from_secs(300)));
+        assert!(!settings.task_acks_late);
+    }
+
+    #[test]
+    fn every_type_reads_from_text() {
+        let settings = env(&[
+            ("AIPO_TASK_ROUTES", "app.*=slow, x=fast"),
+            ("AIPO_TASK_TIME_LIMIT", "90"),
+            ("AIPO_TASK_DEFAULT_QUEUE", "q"),
+            ("AIPO_TASK_IGNORE_RESULT", "true"),
+            ("AIPO_SOMETHING_ELSE", "untouched"),
+            ("HOME", "/"),
+        ])
+        .expect("good settings");
+        assert_eq!(settings.task_routes["app.*"], QueueName::from("slow"));
+        assert_eq!(settings.task_time_limit, Some(Duration::from_secs(90)));
+        assert_eq!(settings.task_default_queue, QueueName::from("q"));
+        assert!(settings.task_ignore_result);
+    }
+
+    #[test]
+    fn errors_name_the_setting() {
+        #[track_caller]
+        fn check(result: Result<Settings>, message: &str) {
+            let error = result.expect_err("a bad setting");
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert_eq!(error.to_string(), message);
+        }
+        let toml = |text| SettingsBuilder::new().toml("aipo.toml", text)?.build();
+        check(
+            toml("task_defualt_queue = 'x'"),
+            "aipo.toml: there is no setting `task_defualt_queue`; did you mean `task_default_queue`?",
+        );
+        check(
+            toml("colour = 'x'"),
+            "aipo.toml: there is no setting `colour`",
+        );
+        check(
+            toml("worker_concurrency = 'many'"),
+            "aipo.toml: setting `worker_concurrency`: invalid type: string \"many\", expected usize",
+        );
+        check(
+            env(&[("AIPO_WORKER_LEASE", "soon")]),
+            "AIPO_WORKER_LEASE: setting `worker_lease`: invalid value: string \"soon\", expected a \
+             duration such as \"60s\" or a number of seconds",
+        );
+        check(
+            env(&[("AIPO_BROKER_URI", "x")]),
+            "AIPO_BROKER_URI is no setting; did you mean AIPO_BROKER_URL?",
+        );
+        check(
+            toml("task_time_limit = 5\ntask_soft_time_limit = 5"),
+            "task_soft_time_limit is not below task_time_limit, so it never comes",
+        );
+    }
+}

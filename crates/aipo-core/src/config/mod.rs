@@ -1,0 +1,10 @@
+//! Settings, in layers: defaults, a TOML file, the environment, the builder. A task's own options
+//! and a call's options come after them.
+//!
+//! All settings are declared in [`settings`], by Celery's names where Celery has one.
+
+mod layers;
+mod settings;
+
+pub use layers::SettingsBuilder;
+pub use settings::{SETTINGS, Seconds, Setting, Settings};

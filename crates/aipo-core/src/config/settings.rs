@@ -1,0 +1,123 @@
+//! Every setting there is: name, type, default, meaning. The reference table in the docs is made
+//! from this file.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::layers::Given;
+use crate::id::QueueName;
+
+/// A setting as the reference table shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in a file; in the environment `AIPO_` and the name in capitals.
+    pub name: &'static str,
+    /// Its default, as Rust writes it.
+    pub default: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr;)+) => {
+        /// All settings of an app.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Settings {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        /// Every setting, in the order of the reference table.
+        pub const SETTINGS: &[Setting] = &[
+            $(Setting {
+                name: stringify!($name),
+                default: stringify!($default),
+                doc: concat!($($doc,)+),
+            },)+
+        ];
+
+        impl Settings {
+            /// Sets one setting from what a layer gives.
+            pub(super) fn set(&mut self, name: &str, given: Given) -> Result<(), String> {
+                match name {
+                    $(stringify!($name) => self.$name = given.read()?,)+
+                    other => return Err(format!("there is no setting {other:?}")),
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+settings! {
+    /// Where messages wait: `sqlite://path`, `memory://`. Celery: `broker_url`.
+    broker_url: String = "sqlite://aipo.db".to_owned();
+    /// Where results are kept; the broker when empty. Celery: `result_backend`.
+    result_backend: String = String::new();
+    /// How long results are kept; `0` keeps them for ever. Celery: `result_expires`.
+    result_expires: Seconds = Seconds(Duration::from_secs(24 * 60 * 60));
+    /// Whether results also carry name, arguments, worker, retries and queue. Celery: `result_extended`.
+    result_extended: bool = false;
+    /// The queue of tasks that nothing else sends elsewhere. Celery: `task_default_queue`.
+    task_default_queue: QueueName = QueueName::from("celery");
+    /// Queues by task name; `*` stands for any text. The longest pattern that matches wins. Celery: `task_routes`.
+    task_routes: BTreeMap<String, QueueName> = BTreeMap::new();
+    /// The priority of tasks that have none, from 0, the most urgent, to 9. Celery: `task_default_priority`.
+    task_default_priority: u8 = 0;
+    /// Whether messages are acknowledged after the task ran, so that a crash runs it again; otherwise before. Celery: `task_acks_late`, there false.
+    task_acks_late: bool = true;
+    /// Whether results are not stored. Celery: `task_ignore_result`.
+    task_ignore_result: bool = false;
+    /// Whether failures are stored although the result is ignored. Celery: `task_store_errors_even_if_ignored`.
+    task_store_errors_even_if_ignored: bool = false;
+    /// Whether `STARTED` is stored when a task starts. Celery: `task_track_started`.
+    task_track_started: bool = false;
+    /// The hard limit of a task's run time: it is ended. Celery: `task_time_limit`.
+    task_time_limit: Option<Duration> = None;
+    /// The soft limit of a task's run time: it is told, and may clean up. Celery: `task_soft_time_limit`.
+    task_soft_time_limit: Option<Duration> = None;
+    /// How often a message may be started in all when its worker is lost each time; then it becomes a dead letter.
+    task_max_deliveries: u32 = 3;
+    /// The largest message that may be sent, in bytes of headers and body.
+    task_max_message_size: usize = 64 * 1024 * 1024;
+    /// The largest result that is stored, in bytes; a larger one ends as a failure.
+    result_max_size: usize = 64 * 1024 * 1024;
+    /// How many tasks run at the same time in one worker. Celery: `worker_concurrency`, there the number of cores.
+    worker_concurrency: usize = default_concurrency();
+    /// How many messages a worker holds for each slot; 1 means that it takes only what can start at once. Celery: `worker_prefetch_multiplier`, there 4.
+    worker_prefetch_multiplier: usize = 1;
+    /// How long a worker's hold on its messages lasts without renewal: a worker that died is noticed within twice this time.
+    worker_lease: Seconds = Seconds(Duration::from_secs(10));
+    /// How long a worker that was asked to stop waits for its running tasks before it hands them back; `0` waits for ever. Celery: `worker_soft_shutdown_timeout`.
+    worker_soft_shutdown_timeout: Seconds = Seconds(Duration::ZERO);
+}
+
+/// A duration that is always there, where zero has a meaning of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seconds(pub Duration);
+
+impl Seconds {
+    /// The duration, unless it is zero.
+    pub fn non_zero(self) -> Option<Duration> {
+        Some(self.0).filter(|duration| !duration.is_zero())
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        crate::duration::deserialize(from).map(Self)
+    }
+}
+
+/// Tasks mostly wait for something else, so there are more slots than cores; few enough that a
+/// crash leaves little to run again.
+fn default_concurrency() -> usize {
+    16 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -1,0 +1,96 @@
+//! The body of a message: `[args, kwargs, embed]`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// A body read from a message, its arguments still text: each is decoded straight into the type
+/// that the task wants.
+#[derive(Debug, Deserialize)]
+pub struct Body<'a>(
+    #[serde(borrow)] pub Vec<&'a RawValue>,
+    #[serde(borrow)] pub Kwargs<'a>,
+    #[serde(default)] pub Option<Embed>,
+);
+
+/// Named arguments in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Kwargs<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// What a body carries beside the arguments: what happens next. Signatures are kept as they came.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Embed {
+    /// Signatures to run with the result.
+    pub callbacks: Option<Vec<Value>>,
+    /// Signatures to run when it fails.
+    pub errbacks: Option<Vec<Value>>,
+    /// The rest of the chain, in reverse: the next one is the last.
+    pub chain: Option<Vec<Value>>,
+    /// The body of the chord that the task is a header member of.
+    pub chord: Option<Value>,
+    /// What else was there.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl<'a> Body<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// When the bytes are not a JSON array of arguments, named arguments and (optionally) the embed
+    /// map. How deep an argument may nest is checked when it is decoded: 128 levels.
+    pub fn parse(bytes: &'a [u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+/// Writes a body.
+///
+/// # Errors
+/// When an argument can't be JSON; a `Value` always can.
+pub fn encode_body(
+    args: &[Value],
+    kwargs: &Map<String, Value>,
+    embed: &Embed,
+) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&(args, kwargs, embed))
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Kwargs<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct KwargsVisitor;
+
+        impl<'de> Visitor<'de> for KwargsVisitor {
+            type Value = Kwargs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of named arguments")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kwargs<'de>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(name) = map.next_key()? {
+                    entries.push((name, map.next_value()?));
+                }
+                Ok(Kwargs(entries))
+            }
+        }
+
+        from.deserialize_map(KwargsVisitor)
+    }
+}
+
+impl Serialize for Kwargs<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}

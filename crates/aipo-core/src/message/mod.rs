@@ -1,0 +1,24 @@
+//! Messages: Celery's protocol on the wire, and what it means here. No I/O.
+//!
+//! | file | what |
+//! |---|---|
+//! | `envelope` | bytes and properties, as a store keeps them |
+//! | `protocol_v2` | envelope to message and back |
+//! | `headers`, `body`, `time`, `python_repr` | the parts of a message |
+//! | `meta` | the stored result |
+
+mod body;
+mod envelope;
+mod headers;
+mod meta;
+mod protocol_v2;
+mod python_repr;
+mod time;
+
+pub use body::{Body, Embed, Kwargs, encode_body};
+pub use envelope::{Envelope, Properties};
+pub use headers::{HEADER_NAMES, Headers, TimeLimit};
+pub use meta::{ExceptionInfo, TaskMeta};
+pub use protocol_v2::{TaskMessage, Undecodable, decode};
+pub use python_repr::{repr_kwargs, repr_tuple};
+pub use time::{WireTime, format_utc};

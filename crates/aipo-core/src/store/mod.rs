@@ -1,0 +1,48 @@
+//! The contracts that a store fulfils. One file per seam:
+//!
+//! | seam | answers |
+//! |---|---|
+//! | [`broker`] | where does a message wait, and who holds it? |
+//! | [`results`] | what became of a task? |
+//! | [`state`] | which small facts do all processes share? |
+//!
+//! Each method lists its behaviour in sentences; each sentence is a case of `aipo-conformance`,
+//! which every store runs. Everything comes in batches, so that a store can share a round trip
+//! or a transaction between many tasks.
+
+pub mod broker;
+pub mod results;
+pub mod state;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use broker::{
+    Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Fetch, Location, Publish,
+    QueueStats, Settled, Settlement, Verdict,
+};
+pub use results::{ResultBackend, ResultRecord};
+pub use state::{Fence, StateStore};
+
+/// A broker, a result backend and a state store that belong together.
+#[derive(Clone)]
+pub struct Store {
+    /// Where messages wait.
+    pub broker: Arc<dyn Broker>,
+    /// Where results are kept.
+    pub results: Arc<dyn ResultBackend>,
+    /// Where shared facts are kept.
+    pub state: Arc<dyn StateStore>,
+    /// Whether [`Consumer::settle`] stores a settlement's result as well, in the same atomic step:
+    /// true where broker and results are one server. Otherwise the worker stores results itself,
+    /// before it settles.
+    pub settles_results: bool,
+    /// The store's address for people to read, without credentials.
+    pub url: String,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.url)
+    }
+}

@@ -1,0 +1,47 @@
+//! Small facts that all processes share: which tasks are revoked, which workers are there.
+//!
+//! Each fact has a key, bytes, and usually a time to live, so that nothing outlives its purpose.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+
+/// A fencing token: a number that grows each time a key is claimed anew, so that whoever claimed it
+/// before can be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fence(pub u64);
+
+/// The facts of one store.
+#[async_trait]
+pub trait StateStore: Send + Sync + 'static {
+    /// Sets a fact, whatever was there. `ttl` is its time to live from now; for ever when `None`.
+    async fn put(&self, key: &str, value: Vec<u8>, ttl: Option<Duration>) -> Result<()>;
+
+    /// Claims a key if nobody holds it: the token of the claim, or `None` when it is taken.
+    ///
+    /// - Of many claims at the same time exactly one wins.
+    /// - A claim whose time to live is over can be won again, with a higher token.
+    async fn claim(&self, key: &str, value: Vec<u8>, ttl: Duration) -> Result<Option<Fence>>;
+
+    /// Sets the value of a claimed key and renews its time to live; `false` when the claim is not
+    /// `fence`'s any more, and then nothing changes.
+    async fn renew(&self, key: &str, fence: Fence, value: Vec<u8>, ttl: Duration) -> Result<bool>;
+
+    /// Gives a claimed key up; `false` when the claim is not `fence`'s any more.
+    async fn release(&self, key: &str, fence: Fence) -> Result<bool>;
+
+    /// The values of these keys in their order; `None` where there is none or it has expired.
+    async fn get(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>>;
+
+    /// Deletes a fact if it is there.
+    async fn delete(&self, key: &str) -> Result<()>;
+
+    /// All facts whose key starts with `prefix`, by key.
+    async fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>>;
+
+    /// Deletes what has expired and says how much that was, see
+    /// [`ResultBackend::sweep`](super::ResultBackend::sweep).
+    async fn sweep(&self) -> Result<u64>;
+}

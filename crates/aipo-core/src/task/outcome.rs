@@ -1,0 +1,57 @@
+//! How one delivery of a task ended, whether it ran or not.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::error::Failure;
+
+/// How it ended. [`decide`](super::decide) says what follows.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It returned this value, JSON.
+    Success(Box<RawValue>),
+    /// It failed: an error, a panic, arguments that do not fit.
+    Failure {
+        /// The failure as it is told.
+        failure: Failure,
+        /// Whether its options ask for a retry of such an error.
+        retryable: bool,
+    },
+    /// It asked to be run again.
+    Retry {
+        /// After this long; its options decide when `None`.
+        countdown: Option<Duration>,
+        /// Why.
+        failure: Option<Failure>,
+    },
+    /// It asked to be forgotten.
+    Ignore,
+    /// It refused the message.
+    Reject {
+        /// Whether the message goes back to its queue.
+        requeue: bool,
+        /// Why, in words.
+        reason: String,
+    },
+    /// It ran longer than its hard limit and was ended.
+    TimeLimit(Duration),
+    /// It was cancelled.
+    Revoked {
+        /// Whether it was running already.
+        terminated: bool,
+    },
+    /// It was not to be started any more at this time.
+    Expired,
+    /// Nobody here knows the task.
+    NotRegistered,
+    /// The message can't be understood.
+    Undecodable(String),
+    /// It was started too often, and each time the worker was lost.
+    WorkerLost {
+        /// How often it was started.
+        deliveries: u32,
+    },
+    /// The worker ends before the task does, or before it could start.
+    Interrupted,
+}
