@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Value;
 
 use super::settings::{SETTINGS, Seconds, Settings};
+use crate::duration::format_duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::QueueName;
 
@@ -63,12 +64,12 @@ impl SettingsBuilder {
         Ok(self)
     }
 
-    /// Sets one setting, as text.
+    /// Sets one setting, as text; `origin` is told in errors.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] when the setting is unknown or of another type.
-    pub fn set(mut self, name: &str, value: &str) -> Result<Self> {
-        self.apply(name, Given::Text(value.to_owned()), "the program")?;
+    pub fn set(mut self, origin: &str, name: &str, value: &str) -> Result<Self> {
+        self.apply(name, Given::Text(value.to_owned()), origin)?;
         Ok(self)
     }
 
@@ -181,6 +182,8 @@ impl Given {
 pub(super) trait Readable: Sized {
     fn from_toml(value: Value) -> Result<Self, String>;
     fn from_text(text: &str) -> Result<Self, String>;
+    /// Text from which `from_text` makes the same value.
+    fn text(&self) -> String;
 }
 
 macro_rules! readable_by_serde_and_from_str {
@@ -192,6 +195,10 @@ macro_rules! readable_by_serde_and_from_str {
 
             fn from_text(text: &str) -> Result<Self, String> {
                 text.parse().map_err(|error| format!("{text:?}: {error}"))
+            }
+
+            fn text(&self) -> String {
+                self.to_string()
             }
         }
     )+};
@@ -207,6 +214,10 @@ impl Readable for QueueName {
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(Self::from(text))
     }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl Readable for Seconds {
@@ -216,6 +227,10 @@ impl Readable for Seconds {
 
     fn from_text(text: &str) -> Result<Self, String> {
         Self::from_toml(Value::String(text.to_owned()))
+    }
+
+    fn text(&self) -> String {
+        format_duration(self.0)
     }
 }
 
@@ -230,6 +245,10 @@ impl Readable for Option<Duration> {
         } else {
             Seconds::from_text(text).map(Seconds::non_zero)
         }
+    }
+
+    fn text(&self) -> String {
+        self.map(format_duration).unwrap_or_default()
     }
 }
 
@@ -247,6 +266,14 @@ impl Readable for BTreeMap<String, QueueName> {
                 None => Err(format!("{pair:?} is not `pattern=queue`")),
             })
             .collect()
+    }
+
+    fn text(&self) -> String {
+        let pairs: Vec<String> = self
+            .iter()
+            .map(|(pattern, queue)| format!("{pattern}={queue}"))
+            .collect();
+        pairs.join(",")
     }
 }
 
@@ -292,6 +319,28 @@ mod tests {
         assert_eq!(settings.task_time_limit, Some(Duration::from_secs(90)));
         assert_eq!(settings.task_default_queue, QueueName::from("q"));
         assert!(settings.task_ignore_result);
+    }
+
+    #[test]
+    fn every_setting_tells_its_value_as_the_text_that_sets_it() {
+        let mut settings = Settings {
+            broker_url: "memory://".to_owned(),
+            task_time_limit: Some(Duration::from_millis(1500)),
+            worker_lease: Seconds(Duration::from_secs(90)),
+            ..Settings::default()
+        };
+        settings
+            .task_routes
+            .insert("app.*".to_owned(), "slow".into());
+        settings.task_routes.insert("x".to_owned(), "fast".into());
+
+        let mut copy = SettingsBuilder::new();
+        for setting in SETTINGS {
+            let text = settings.get(setting.name).expect(setting.name);
+            copy = copy.set("test", setting.name, &text).expect(setting.name);
+        }
+        assert_eq!(copy.build().expect("good settings"), settings);
+        assert_eq!(settings.get("colour"), None);
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! All settings are declared in [`settings`], by Celery's names where Celery has one.
 
 mod layers;
+mod reference;
 mod settings;
 
 pub use layers::SettingsBuilder;
+pub use reference::reference;
 pub use settings::{SETTINGS, Seconds, Setting, Settings};

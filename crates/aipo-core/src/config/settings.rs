@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::layers::Given;
+use super::layers::{Given, Readable as _};
 use crate::id::QueueName;
 
 /// A setting as the reference table shows it.
@@ -14,14 +14,35 @@ use crate::id::QueueName;
 pub struct Setting {
     /// Its name in a file; in the environment `AIPO_` and the name in capitals.
     pub name: &'static str,
-    /// Its default, as Rust writes it.
-    pub default: &'static str,
     /// What it means.
     pub doc: &'static str,
+    /// How the default is told where it depends on the machine.
+    default: Option<&'static str>,
+}
+
+impl Setting {
+    /// Its default: the text that would set it, or how it follows from the machine.
+    pub fn default(&self) -> String {
+        match self.default {
+            Some(rule) => rule.to_owned(),
+            None => Settings::default()
+                .get(self.name)
+                .expect("every setting in the table exists"),
+        }
+    }
+}
+
+macro_rules! told {
+    () => {
+        None
+    };
+    ($rule:literal) => {
+        Some($rule)
+    };
 }
 
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr $(, told as $rule:literal)?;)+) => {
         /// All settings of an app.
         #[derive(Debug, Clone, PartialEq)]
         pub struct Settings {
@@ -38,12 +59,21 @@ macro_rules! settings {
         pub const SETTINGS: &[Setting] = &[
             $(Setting {
                 name: stringify!($name),
-                default: stringify!($default),
                 doc: concat!($($doc,)+),
+                default: told!($($rule)?),
             },)+
         ];
 
         impl Settings {
+            /// The value of a setting, as the text that would set it; `None` when there is no
+            /// setting of that name. URLs come with their credentials.
+            pub fn get(&self, name: &str) -> Option<String> {
+                match name {
+                    $(stringify!($name) => Some(self.$name.text()),)+
+                    _ => None,
+                }
+            }
+
             /// Sets one setting from what a layer gives.
             pub(super) fn set(&mut self, name: &str, given: Given) -> Result<(), String> {
                 match name {
@@ -90,7 +120,7 @@ settings! {
     /// The largest result that is stored, in bytes; a larger one ends as a failure.
     result_max_size: usize = 64 * 1024 * 1024;
     /// How many tasks run at the same time in one worker. Celery: `worker_concurrency`, there the number of cores.
-    worker_concurrency: usize = default_concurrency();
+    worker_concurrency: usize = default_concurrency(), told as "16 for each core";
     /// How many messages a worker holds for each slot; 1 means that it takes only what can start at once. Celery: `worker_prefetch_multiplier`, there 4.
     worker_prefetch_multiplier: usize = 1;
     /// How long a worker's hold on its messages lasts without renewal: a worker that died is noticed within twice this time.

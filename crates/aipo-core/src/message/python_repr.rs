@@ -67,10 +67,10 @@ impl Printer {
 
     fn value(&mut self, value: &Value) {
         match value {
-            Value::Null => _ = self.token("None"),
-            Value::Bool(true) => _ = self.token("True"),
-            Value::Bool(false) => _ = self.token("False"),
-            Value::Number(number) => _ = self.token(&repr_number(number)),
+            Value::Null => self.atom("None"),
+            Value::Bool(true) => self.atom("True"),
+            Value::Bool(false) => self.atom("False"),
+            Value::Number(number) => self.atom(&repr_number(number)),
             Value::String(text) => self.text(text),
             Value::Array(_) if self.level >= MAX_LEVELS => _ = self.token("[...]"),
             Value::Object(_) if self.level >= MAX_LEVELS => _ = self.token("{...}"),
@@ -119,6 +119,12 @@ impl Printer {
             }
         }
         self.close("}");
+    }
+
+    /// Celery cuts these like texts, in the middle of a number if need be.
+    fn atom(&mut self, text: &str) {
+        let text = shorten(text, self.left);
+        self.token(&text);
     }
 
     fn text(&mut self, text: &str) {

@@ -1,0 +1,55 @@
+//! Results as Celery's backends store them.
+
+use std::error::Error;
+
+use aipo_core::TaskState;
+use aipo_core::message::TaskMeta;
+use serde_json::Value;
+
+use super::{Refused, check_all};
+
+/// What is not understood, and what is said of it.
+///
+/// What is "not stored" is a golden of silence: Celery stores nothing there. A saved group is no
+/// result of a task, and has a key of its own.
+const REFUSED: Refused = &[
+    (
+        "group_saved",
+        "stored result is no result meta: missing field `status` at line 1 column 174",
+    ),
+    ("not_stored_ignore_raised", NOTHING),
+    ("not_stored_ignore_result_call", NOTHING),
+    ("not_stored_ignore_result_task", NOTHING),
+    ("not_stored_ignored_failure", NOTHING),
+    ("not_stored_ignored_retry", NOTHING),
+    ("not_stored_refused_content", NOTHING),
+    ("not_stored_unreadable_eta", NOTHING),
+    (
+        "success_nan",
+        "stored result is no result meta: expected value at line 1 column 33",
+    ),
+];
+
+const NOTHING: &str = "nothing is stored";
+
+#[test]
+fn each_result_is_written_again_as_it_was() {
+    check_all("results", REFUSED, |name, golden| {
+        let Value::String(stored) = &golden["meta"] else {
+            assert_eq!(golden["meta"], Value::Null, "{name}");
+            return Err(NOTHING.to_owned());
+        };
+        let meta = TaskMeta::decode(stored.as_bytes()).map_err(|error| match error.source() {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        })?;
+        let written: Value = serde_json::from_slice(&meta.encode()).expect("JSON");
+        let stored: Value = serde_json::from_str(stored).expect("JSON");
+        assert_eq!(written, stored, "{name}");
+        if let TaskState::Failure | TaskState::Retry | TaskState::Revoked = meta.status {
+            let exception = meta.exception().expect(name);
+            assert_eq!(serde_json::json!(exception), stored["result"], "{name}");
+        }
+        Ok(())
+    });
+}
