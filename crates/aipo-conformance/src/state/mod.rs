@@ -1,0 +1,4 @@
+//! Cases for [`StateStore`](aipo_core::store::StateStore).
+
+pub mod claims;
+pub mod facts;

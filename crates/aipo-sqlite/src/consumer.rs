@@ -1,0 +1,267 @@
+//! A consumer: what it holds, and what becomes of that.
+//!
+//! Every operation first looks whether the consumer's row still has a lease that lies ahead, in the
+//! transaction that it changes things in. `recover` deletes the row together with returning
+//! the messages, so a consumer that was given up for dead finds nothing to do harm with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aipo_core::Result;
+use aipo_core::store::{
+    Consumer, Delivery, DeliveryTag, Fetch, ResultRecord, Settled, Settlement, Verdict,
+};
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, params};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use crate::batch::{Batch, Outcome};
+use crate::error::{closed, lease_lost};
+use crate::fetch::{FetchJob, MAX_FETCH, Source, Taken};
+use crate::handle::Handle;
+use crate::message::{self, Hold, NewMessage};
+use crate::results;
+use crate::time::after_ms;
+use crate::writer::{Weight, Writer};
+
+pub(crate) struct SqliteConsumer {
+    handle: Arc<Handle>,
+    source: Arc<Source>,
+    lease: Duration,
+}
+
+impl SqliteConsumer {
+    pub(crate) fn new(handle: Arc<Handle>, source: Source, lease: Duration) -> Self {
+        Self {
+            handle,
+            source: Arc::new(source),
+            lease,
+        }
+    }
+
+    /// Hands a fetch to the writer and waits for the answer: until `deadline`, or as long as it takes
+    /// for a fetch that does not stay when there is nothing.
+    async fn ask(&self, request: Fetch, deadline: Option<Instant>) -> Result<Vec<Taken>> {
+        let (reply, answer) = oneshot::channel();
+        self.handle.writer.fetch(FetchJob {
+            source: self.source.clone(),
+            max: request.max.min(MAX_FETCH),
+            started: request.started,
+            wait: deadline.is_some(),
+            reply,
+        })?;
+        let mut pending = Pending {
+            answer,
+            writer: &self.handle.writer,
+            consumer: self.source.consumer,
+        };
+        let answered = match deadline {
+            None => (&mut pending.answer).await,
+            Some(deadline) => match timeout_at(deadline, &mut pending.answer).await {
+                Ok(answered) => answered,
+                Err(_) => {
+                    // The answer may be arriving at this very moment. After the close none comes,
+                    // and one that had come is here.
+                    pending.answer.close();
+                    match pending.answer.try_recv() {
+                        Ok(answered) => Ok(answered),
+                        Err(_) => return Ok(Vec::new()),
+                    }
+                }
+            },
+        };
+        answered.map_err(|_| closed())?
+    }
+}
+
+/// An answer on its way. Whatever has arrived when this is dropped goes back to the queues.
+struct Pending<'w> {
+    answer: oneshot::Receiver<Result<Vec<Taken>>>,
+    writer: &'w Writer,
+    consumer: i64,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        // From here on the writer sees that nobody listens and keeps what it would have sent.
+        self.answer.close();
+        if let Ok(Ok(taken)) = self.answer.try_recv() {
+            self.writer.hand_back(
+                self.consumer,
+                taken.iter().map(|taken| taken.hold).collect(),
+            );
+        }
+    }
+}
+
+#[async_trait]
+impl Consumer for SqliteConsumer {
+    async fn fetch(&self, request: Fetch) -> Result<Vec<Delivery>> {
+        let deadline = Instant::now().checked_add(request.wait);
+        // The first look never waits and is never cut short, so that a fetch with little time under
+        // much load gets what is there.
+        let mut taken = self.ask(request, None).await?;
+        if taken.is_empty() && request.max > 0 && !request.wait.is_zero() {
+            let deadline = deadline.unwrap_or_else(|| Instant::now() + A_LONG_TIME);
+            taken = self.ask(request, Some(deadline)).await?;
+        }
+        taken.into_iter().map(Taken::decode).collect()
+    }
+
+    async fn start(&self, tags: &[DeliveryTag]) -> Result<()> {
+        if tags.is_empty() {
+            return Ok(());
+        }
+        let consumer = self.source.consumer;
+        let holds: Vec<Hold> = tags.iter().map(|&tag| tag.into()).collect();
+        let weight = Weight {
+            rows: holds.len(),
+            ..Weight::SMALL
+        };
+        let run = move |batch: &mut Batch<'_>| start(batch, consumer, &holds);
+        self.handle.writer.call(weight, run).await
+    }
+
+    async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let consumer = self.source.consumer;
+        let endings = batch
+            .into_iter()
+            .map(Ending::encode)
+            .collect::<Result<Vec<_>>>()?;
+        let weight = Weight {
+            rows: endings.iter().map(|ending| 1 + ending.publish.len()).sum(),
+            bytes: endings.iter().map(Ending::size).sum(),
+        };
+        let run = move |batch: &mut Batch<'_>| settle(batch, consumer, &endings);
+        self.handle.writer.call(weight, run).await
+    }
+
+    async fn renew(&self) -> Result<()> {
+        let (consumer, lease) = (self.source.consumer, self.lease);
+        let run =
+            move |batch: &mut Batch<'_>| {
+                let renewed = batch
+                .prepared(
+                    "UPDATE consumer SET lease_until_ms = ?2 WHERE id = ?1 AND lease_until_ms > ?3",
+                )?
+                .execute(params![consumer, after_ms(batch.now_ms, lease), batch.now_ms])?;
+                Ok(if renewed == 1 {
+                    Ok(())
+                } else {
+                    Err(lease_lost(consumer))
+                })
+            };
+        self.handle.writer.call(Weight::SMALL, run).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        let consumer = self.source.consumer;
+        let run = move |batch: &mut Batch<'_>| {
+            if lease_until(batch, consumer)?.is_none() {
+                return Ok(Err(lease_lost(consumer)));
+            }
+            dismiss(batch, consumer)?;
+            Ok(Ok(()))
+        };
+        self.handle.writer.call(Weight::SMALL, run).await
+    }
+}
+
+/// Stands for a wait that is longer than the clock can tell.
+const A_LONG_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A settlement, encoded before it comes to the writer.
+struct Ending {
+    hold: Hold,
+    verdict: Verdict,
+    result: Option<ResultRecord>,
+    publish: Vec<NewMessage>,
+}
+
+impl Ending {
+    fn encode(settlement: Settlement) -> Result<Self> {
+        Ok(Self {
+            hold: settlement.tag.into(),
+            verdict: settlement.verdict,
+            result: settlement.result,
+            publish: NewMessage::encode_all(settlement.publish)?,
+        })
+    }
+
+    fn size(&self) -> usize {
+        let meta = self.result.as_ref().map_or(0, |record| record.meta.len());
+        meta + self.publish.iter().map(NewMessage::size).sum::<usize>()
+    }
+}
+
+/// The end of a consumer's lease; `None` when it has passed or the consumer is gone.
+pub(crate) fn lease_until(batch: &Batch<'_>, consumer: i64) -> rusqlite::Result<Option<i64>> {
+    batch
+        .prepared("SELECT lease_until_ms FROM consumer WHERE id = ?1 AND lease_until_ms > ?2")?
+        .query_row(params![consumer, batch.now_ms], |row| row.get(0))
+        .optional()
+}
+
+/// Returns all that a consumer holds, and deletes it. Says how many messages they were.
+pub(crate) fn dismiss(batch: &mut Batch<'_>, consumer: i64) -> rusqlite::Result<usize> {
+    let returned = message::return_all(batch, consumer)?;
+    batch
+        .prepared("DELETE FROM consumer WHERE id = ?1")?
+        .execute([consumer])?;
+    Ok(returned)
+}
+
+fn start(batch: &mut Batch<'_>, consumer: i64, holds: &[Hold]) -> Outcome<()> {
+    if lease_until(batch, consumer)?.is_none() {
+        return Ok(Err(lease_lost(consumer)));
+    }
+    let mut is_held = batch.prepared(
+        "SELECT EXISTS (SELECT 1 FROM in_flight WHERE consumer = ?1 AND seq = ?2 AND epoch = ?3)",
+    )?;
+    // All first, for an operation that answers with an error has changed nothing.
+    for Hold { seq, epoch } in holds {
+        if !is_held.query_row(params![consumer, seq, epoch], |row| row.get(0))? {
+            return Ok(Err(lease_lost(consumer)));
+        }
+    }
+    let mut count = batch.prepared(
+        "UPDATE in_flight SET deliveries = deliveries + 1, started = 1
+         WHERE consumer = ?1 AND seq = ?2 AND started = 0",
+    )?;
+    for Hold { seq, .. } in holds {
+        count.execute(params![consumer, seq])?;
+    }
+    Ok(Ok(()))
+}
+
+fn settle(batch: &mut Batch<'_>, consumer: i64, endings: &[Ending]) -> Outcome<Vec<Settled>> {
+    if lease_until(batch, consumer)?.is_none() {
+        return Ok(Ok(vec![Settled::LeaseLost; endings.len()]));
+    }
+    let mut answers = Vec::with_capacity(endings.len());
+    for ending in endings {
+        answers.push(settle_one(batch, consumer, ending)?);
+    }
+    Ok(Ok(answers))
+}
+
+fn settle_one(batch: &mut Batch<'_>, consumer: i64, ending: &Ending) -> rusqlite::Result<Settled> {
+    let Some(held) = message::take_back(batch, consumer, ending.hold)? else {
+        return Ok(Settled::LeaseLost);
+    };
+    match &ending.verdict {
+        Verdict::Ack => message::remove(batch, &held)?,
+        Verdict::Requeue => message::requeue(batch, &held)?,
+        Verdict::Release => message::release(batch, &held)?,
+        Verdict::DeadLetter { reason } => message::bury(batch, &held, reason)?,
+    }
+    if let Some(result) = &ending.result {
+        results::store(batch, result)?;
+    }
+    message::insert(batch, &ending.publish)?;
+    Ok(Settled::Done)
+}

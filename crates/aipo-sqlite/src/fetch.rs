@@ -1,0 +1,272 @@
+//! Taking messages: which ones, and in which order.
+//!
+//! Every queue has its ready messages in order, so a fetch reads the heads of its queues and merges
+//! them: the most urgent first, and queues of equal standing in turn. It reads about as many entries
+//! as it takes messages, whatever else is waiting.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+
+use aipo_core::store::Delivery;
+use aipo_core::{QueueName, Result};
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::oneshot;
+
+use crate::batch::{Batch, Outcome, Place, QueueId, earliest_due};
+use crate::consumer::lease_until;
+use crate::error::lease_lost;
+use crate::message::{Hold, StoredEnvelope, promote};
+
+/// Messages in one answer at most, so that a transaction stays short.
+pub(crate) const MAX_FETCH: usize = 4_096;
+
+/// Bytes in one answer, after which it is closed; it has at least one message.
+const MAX_FETCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// Parked messages of a queue that one fetch makes ready at most.
+const MAX_PROMOTE: usize = 1_024;
+
+/// Who fetches, from where.
+pub(crate) struct Source {
+    pub(crate) consumer: i64,
+    pub(crate) queues: Vec<(QueueId, QueueName)>,
+    /// Which queue is the first in turn.
+    turn: AtomicUsize,
+    /// How many fetches there were, see [`Hold`].
+    epoch: AtomicU16,
+}
+
+impl Source {
+    pub(crate) fn new(consumer: i64, queues: Vec<(QueueId, QueueName)>) -> Self {
+        Self {
+            consumer,
+            queues,
+            turn: AtomicUsize::new(0),
+            epoch: AtomicU16::new(0),
+        }
+    }
+}
+
+/// A fetch inside the writer.
+pub(crate) struct FetchJob {
+    pub(crate) source: Arc<Source>,
+    pub(crate) max: usize,
+    pub(crate) started: usize,
+    /// Whether it stays when there is nothing.
+    pub(crate) wait: bool,
+    pub(crate) reply: oneshot::Sender<Result<Vec<Taken>>>,
+}
+
+/// A message that was taken, as stored.
+pub(crate) struct Taken {
+    pub(crate) hold: Hold,
+    queue: QueueName,
+    deliveries: u32,
+    started: bool,
+    envelope: StoredEnvelope,
+}
+
+impl Taken {
+    pub(crate) fn decode(self) -> Result<Delivery> {
+        Ok(Delivery {
+            tag: self.hold.into(),
+            queue: self.queue,
+            deliveries: self.deliveries,
+            started: self.started,
+            envelope: self.envelope.decode()?,
+        })
+    }
+}
+
+impl FetchJob {
+    /// Whether the caller is gone.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    /// Whether it listens to one of these queues.
+    pub(crate) fn listens_to(&self, queues: &BTreeSet<QueueId>) -> bool {
+        !queues.is_empty() && self.source.queues.iter().any(|(id, _)| queues.contains(id))
+    }
+
+    /// Whether it would take something or fail, by a look without a transaction. So that a process that
+    /// was woken for nothing does not stand in line to write.
+    pub(crate) fn would_act(&self, conn: &Connection, now_ms: i64) -> rusqlite::Result<bool> {
+        let lease = conn
+            .prepare_cached("SELECT lease_until_ms FROM consumer WHERE id = ?1")?
+            .query_row([self.source.consumer], |row| row.get::<_, i64>(0))
+            .optional()?;
+        if lease.is_none_or(|until_ms| until_ms <= now_ms) {
+            return Ok(true);
+        }
+        let mut any_ready =
+            conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM ready WHERE queue = ?1)")?;
+        for &(queue, _) in &self.source.queues {
+            if any_ready.query_row([queue], |row| row.get(0))?
+                || earliest_due(conn, queue)?.is_some_and(|due_ms| due_ms <= now_ms)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Moves messages from ready to in flight, at most `room` of them: as one step with everything
+    /// else in the transaction, so that each is in exactly one place.
+    pub(crate) fn take(&self, batch: &mut Batch<'_>, room: usize) -> Outcome<Vec<Taken>> {
+        let source = &*self.source;
+        if lease_until(batch, source.consumer)?.is_none() {
+            return Ok(Err(lease_lost(source.consumer)));
+        }
+        for &(queue, _) in &source.queues {
+            promote(batch, queue, MAX_PROMOTE)?;
+        }
+        let mut merge = Merge::new(source, self.max.min(room));
+        let mut read = batch
+            .prepared("SELECT deliveries, headers, properties, body FROM message WHERE seq = ?1")?;
+        let mut insert = batch.prepared(
+            "INSERT INTO in_flight (consumer, seq, epoch, queue, deliveries, started)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        let epoch = source.epoch.fetch_add(1, Ordering::Relaxed);
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while bytes < MAX_FETCH_BYTES
+            && let Some((head, seq)) = merge.next(batch)?
+        {
+            let (queue, ref name) = source.queues[head];
+            let started = taken.len() < self.started;
+            let (mut deliveries, envelope) = read.query_row([seq], |row| {
+                let envelope = StoredEnvelope {
+                    headers: row.get(1)?,
+                    properties: row.get(2)?,
+                    body: row.get(3)?,
+                };
+                Ok((row.get::<_, u32>(0)?, envelope))
+            })?;
+            deliveries = deliveries.saturating_add(u32::from(started));
+            insert.execute(params![
+                source.consumer,
+                seq,
+                epoch,
+                queue,
+                deliveries,
+                started
+            ])?;
+            bytes += envelope.headers.len() + envelope.body.len();
+            taken.push(Taken {
+                hold: Hold { seq, epoch },
+                queue: name.clone(),
+                deliveries,
+                started,
+                envelope,
+            });
+        }
+        merge.finish(batch)?;
+        Ok(Ok(taken))
+    }
+}
+
+/// Reads the heads of several queues in one order.
+struct Merge<'s> {
+    source: &'s Source,
+    heads: Vec<Head>,
+    /// How many may still be taken.
+    room: usize,
+    /// Whose turn it is among queues of equal standing.
+    turn: usize,
+}
+
+/// The front of one queue.
+#[derive(Default)]
+struct Head {
+    /// Entries that were read and not taken: priority and seq.
+    ahead: VecDeque<(u8, i64)>,
+    /// The last entry that was read.
+    read_to: Option<(u8, i64)>,
+    /// The last entry that was taken, and how many were.
+    taken_to: Option<(u8, i64)>,
+    taken: usize,
+    /// Whether nothing follows what was read.
+    dry: bool,
+}
+
+impl<'s> Merge<'s> {
+    fn new(source: &'s Source, room: usize) -> Self {
+        let heads = source.queues.iter().map(|_| Head::default()).collect();
+        Self {
+            source,
+            heads,
+            room,
+            turn: source.turn.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The next message: which of the queues it is in, and its seq.
+    fn next(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<Option<(usize, i64)>> {
+        if self.room == 0 {
+            return Ok(None);
+        }
+        let queues = self.heads.len();
+        let chunk = self.room.div_ceil(queues.max(1));
+        for (head, (queue, _)) in self.heads.iter_mut().zip(&self.source.queues) {
+            if head.ahead.is_empty() && !head.dry {
+                head.read_on(batch, *queue, chunk)?;
+            }
+        }
+        // `min_by_key` keeps the first of equals, which is the one whose turn comes first.
+        let next = (0..queues)
+            .map(|step| (self.turn + step) % queues)
+            .filter_map(|index| Some((index, self.heads[index].ahead.front()?.0)))
+            .min_by_key(|&(_, priority)| priority);
+        let Some((index, _)) = next else {
+            return Ok(None);
+        };
+        let head = &mut self.heads[index];
+        head.taken_to = head.ahead.pop_front();
+        head.taken += 1;
+        self.turn = (index + 1) % queues;
+        self.room -= 1;
+        Ok(head.taken_to.map(|(_, seq)| (index, seq)))
+    }
+
+    /// Removes what was taken from the ready ones: always the front of a queue, hence one range.
+    fn finish(self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
+        let mut delete =
+            batch.prepared("DELETE FROM ready WHERE queue = ?1 AND (priority, seq) <= (?2, ?3)")?;
+        for (head, &(queue, _)) in self.heads.iter().zip(&self.source.queues) {
+            if let Some((priority, seq)) = head.taken_to {
+                delete.execute(params![queue, priority, seq])?;
+                batch.count(queue, Some(Place::Ready), Some(Place::InFlight), head.taken);
+            }
+        }
+        self.source.turn.store(self.turn, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Head {
+    fn read_on(
+        &mut self,
+        batch: &mut Batch<'_>,
+        queue: QueueId,
+        chunk: usize,
+    ) -> rusqlite::Result<()> {
+        let mut read = batch.prepared(
+            "SELECT priority, seq FROM ready WHERE queue = ?1 AND (priority, seq) > (?2, ?3)
+             ORDER BY priority, seq LIMIT ?4",
+        )?;
+        // Before the first: a seq is at least 1.
+        let (priority, seq) = self.read_to.unwrap_or((0, 0));
+        let rows = read.query_map(params![queue, priority, seq, chunk as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        for row in rows {
+            self.ahead.push_back(row?);
+        }
+        self.dry = self.ahead.len() < chunk;
+        self.read_to = self.ahead.back().copied().or(self.read_to);
+        Ok(())
+    }
+}
