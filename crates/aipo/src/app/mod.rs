@@ -1,0 +1,174 @@
+//! An app: tasks, settings and a store under one name. Everything starts here.
+
+mod builder;
+mod data;
+mod registry;
+mod send;
+
+use std::fmt;
+use std::sync::Arc;
+
+use aipo_core::message::{Headers, TaskMeta, format_utc};
+use aipo_core::store::ResultRecord;
+use aipo_core::task::TaskOptions;
+use aipo_core::{Clock, Error, ErrorKind, QueueName, Result, Settings, Store, TaskId, TaskState};
+use serde_json::value::RawValue;
+
+pub use builder::AppBuilder;
+pub(crate) use registry::{AnyTask, Registry};
+
+use crate::result::Handle;
+use crate::signals::Signals;
+use crate::task::Base;
+use crate::worker::WorkerBuilder;
+use data::Data;
+
+/// Tasks, settings and a store. Cheap to clone; clones are the same app.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+struct Parts {
+    name: String,
+    settings: Settings,
+    clock: Clock,
+    store: Store,
+    registry: Registry,
+    bases: Vec<Arc<dyn Base>>,
+    data: Data,
+    signals: Signals,
+    /// `gen{pid}@{host}`, the origin of what it sends.
+    origin: String,
+}
+
+impl App {
+    /// Starts an app of this name; the name is for people and appears in worker names.
+    pub fn builder(name: impl Into<String>) -> AppBuilder {
+        AppBuilder::new(name.into())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Its store: the queues, results and shared facts themselves.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Where its signals are received.
+    pub fn signals(&self) -> &Signals {
+        &self.0.signals
+    }
+
+    /// The names of its tasks, sorted.
+    pub fn tasks(&self) -> Vec<&'static str> {
+        self.0.registry.names()
+    }
+
+    /// The options of one of its tasks; `None` when it has no task of that name.
+    pub fn task_options(&self, name: &str) -> Option<&TaskOptions> {
+        Some(self.0.registry.get(name)?.options())
+    }
+
+    /// The queues that its tasks can go to, the default one first, unless a call names another.
+    pub fn queues(&self) -> Vec<QueueName> {
+        let settings = self.settings();
+        let of_tasks = self.tasks();
+        let of_tasks = of_tasks.iter().filter_map(|name| self.0.registry.get(name));
+        let mut queues = vec![settings.task_default_queue.clone()];
+        let others = settings.task_routes.values().cloned();
+        for queue in others.chain(of_tasks.filter_map(|task| task.options().queue.clone())) {
+            if !queues.contains(&queue) {
+                queues.push(queue);
+            }
+        }
+        queues
+    }
+
+    /// What it was given with [`AppBuilder::data`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when it has nothing of this type.
+    pub fn data<T: Send + Sync + 'static>(&self) -> Result<&T> {
+        self.0.data.get().ok_or_else(|| {
+            let name = std::any::type_name::<T>();
+            Error::new(ErrorKind::NotFound, format!("the app was given no {name}"))
+        })
+    }
+
+    /// A worker for its tasks, not yet started.
+    pub fn worker(&self) -> WorkerBuilder {
+        WorkerBuilder::new(self.clone())
+    }
+
+    /// The handle of a task that was sent before, here or elsewhere.
+    pub fn result<T>(&self, id: impl Into<TaskId>) -> Handle<T> {
+        Handle::new(self.clone(), id.into())
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    pub(crate) fn bases(&self) -> &[Arc<dyn Base>] {
+        &self.0.bases
+    }
+
+    /// The result meta of a task that has entered a state, its value still null.
+    pub(crate) fn meta(&self, headers: &Headers, state: TaskState) -> TaskMeta {
+        TaskMeta {
+            date_done: state.is_ready().then(|| format_utc(self.0.clock.now())),
+            status: state,
+            result: RawValue::NULL.to_owned(),
+            traceback: None,
+            children: None,
+            task_id: headers.id.clone(),
+            group_id: headers.group.clone(),
+            parent_id: headers.parent_id.clone(),
+            extended: serde_json::Map::new(),
+        }
+    }
+
+    /// A meta ready to be stored, with what `result_extended` adds.
+    pub(crate) fn result_record(
+        &self,
+        headers: &Headers,
+        queue: &QueueName,
+        worker: Option<&str>,
+        mut meta: TaskMeta,
+    ) -> ResultRecord {
+        if self.0.settings.result_extended {
+            meta.extended = serde_json::Map::from_iter([
+                ("name".to_owned(), headers.task.clone().into()),
+                ("args".to_owned(), headers.argsrepr.clone().into()),
+                ("kwargs".to_owned(), headers.kwargsrepr.clone().into()),
+                ("worker".to_owned(), worker.into()),
+                ("retries".to_owned(), headers.retries.into()),
+                ("queue".to_owned(), queue.as_str().into()),
+            ]);
+        }
+        ResultRecord {
+            id: headers.id.clone(),
+            meta: meta.encode(),
+            state: meta.status,
+            expires: self.0.settings.result_expires.non_zero(),
+        }
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "App({} on {:?})", self.0.name, self.0.store)
+    }
+}

@@ -1,0 +1,194 @@
+//! Step 3 of a task's life: a call gets its id, its times, its queue, and becomes a message.
+//!
+//! Before it: the call ([`Call`]). After it: `aipo_core::message` writes the message, and the broker
+//! publishes it.
+
+use aipo_core::message::{Embed, Headers, Properties, TaskMessage, TimeLimit, WireTime};
+use aipo_core::message::{repr_kwargs, repr_tuple};
+use aipo_core::store::Publish;
+use aipo_core::task::TaskOptions;
+use aipo_core::{Error, ErrorKind, QueueName, Result, Signature, TaskId};
+use jiff::Timestamp;
+
+use super::App;
+use crate::result::Handle;
+use crate::routing::route;
+use crate::signals::Signal;
+use crate::task::{Call, current, is_reserved_header};
+
+/// The least urgent priority there is.
+const MAX_PRIORITY: u8 = 9;
+
+impl App {
+    /// Sends a task to its queue and gives the handle of its result.
+    ///
+    /// After `Ok` the task will run, even if every process dies now. Celery: `apply_async`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] when an argument can't be JSON, [`ErrorKind::TooLarge`] when the message is
+    /// larger than `task_max_message_size`, [`ErrorKind::Config`] for an option out of range, otherwise
+    /// what the broker answers; then the task was not sent.
+    pub async fn send<T>(&self, call: impl Into<Call<T>>) -> Result<Handle<T>> {
+        let outgoing = self.prepare(call.into(), self.clock().now())?;
+        let handle = Handle::new(self.clone(), outgoing.message.headers.id.clone());
+        self.publish(vec![outgoing]).await?;
+        Ok(handle)
+    }
+
+    /// Sends many tasks in one step, all or none, and gives their handles in order.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); then none was sent.
+    pub async fn send_all<T>(
+        &self,
+        calls: impl IntoIterator<Item = Call<T>>,
+    ) -> Result<Vec<Handle<T>>> {
+        let now = self.clock().now();
+        let outgoing = calls
+            .into_iter()
+            .map(|call| self.prepare(call, now))
+            .collect::<Result<Vec<Outgoing>>>()?;
+        let handles = outgoing
+            .iter()
+            .map(|outgoing| Handle::new(self.clone(), outgoing.message.headers.id.clone()))
+            .collect();
+        self.publish(outgoing).await?;
+        Ok(handles)
+    }
+
+    /// Announces, publishes, and announces again.
+    async fn publish(&self, outgoing: Vec<Outgoing>) -> Result<()> {
+        let signals = self.signals();
+        if !signals.any() {
+            let batch = outgoing.into_iter().map(Outgoing::into_publish).collect();
+            return self.store().broker.publish(batch).await;
+        }
+        for Outgoing { message, queue, .. } in &outgoing {
+            signals.send(&Signal::BeforeTaskPublish {
+                headers: &message.headers,
+                queue,
+            });
+        }
+        let batch = outgoing
+            .iter()
+            .cloned()
+            .map(Outgoing::into_publish)
+            .collect();
+        self.store().broker.publish(batch).await?;
+        for Outgoing { message, queue, .. } in &outgoing {
+            signals.send(&Signal::AfterTaskPublish {
+                headers: &message.headers,
+                queue,
+            });
+        }
+        Ok(())
+    }
+
+    /// Fills in what a call leaves open, in this order: the call, the task's options, the settings.
+    fn prepare<T>(&self, call: Call<T>, now: Timestamp) -> Result<Outgoing> {
+        let signature = call.signature?;
+        let options = match self.registry().get(&signature.task) {
+            Some(task) => task.options(),
+            None => &call.options,
+        };
+        let settings = self.settings();
+        let queue = signature
+            .options
+            .queue
+            .clone()
+            .or_else(|| options.queue.clone());
+        let queue = queue.unwrap_or_else(|| route(&signature.task, settings).clone());
+        let priority = signature.options.priority.or(options.priority);
+        let priority = priority.unwrap_or(settings.task_default_priority);
+        if priority > MAX_PRIORITY {
+            let message = format!("priority {priority} is above {MAX_PRIORITY}");
+            return Err(Error::new(ErrorKind::Config, message).with("task", &signature.task));
+        }
+        let headers = self.headers(&signature, options, now)?;
+        let expires = headers.expires.as_ref().map(WireTime::timestamp);
+        let properties = Properties {
+            priority,
+            expiration: expires.map(|at| at.duration_since(now).as_millis().max(0).to_string()),
+            ..Properties::default()
+        };
+        // Callbacks and chains come with workflows; the fields are on the wire from the start.
+        let embed = Embed::default();
+        let message = TaskMessage::new(
+            headers,
+            properties,
+            &signature.args,
+            &signature.kwargs,
+            &embed,
+        )?;
+        if message.body.len() > settings.task_max_message_size {
+            let text = format!(
+                "a message of {} bytes is larger than task_max_message_size, {}",
+                message.body.len(),
+                settings.task_max_message_size
+            );
+            return Err(Error::new(ErrorKind::TooLarge, text).with("task", &signature.task));
+        }
+        Ok(Outgoing {
+            message,
+            queue,
+            priority,
+        })
+    }
+
+    fn headers(
+        &self,
+        signature: &Signature,
+        options: &TaskOptions,
+        now: Timestamp,
+    ) -> Result<Headers> {
+        let call = &signature.options;
+        if let Some(name) = call.headers.keys().find(|name| is_reserved_header(name)) {
+            let message = format!("header {name:?} is one of Celery's own");
+            return Err(Error::new(ErrorKind::Config, message).with("task", &signature.task));
+        }
+        let id = call.task_id.clone().unwrap_or_else(TaskId::new);
+        let expires = call.expires.or(options.expires.map(Into::into));
+        let mut headers = Headers {
+            shadow: call.shadow.clone(),
+            eta: call.eta.map(|when| when.resolve(now).into()),
+            expires: expires.map(|when| when.resolve(now).into()),
+            timelimit: TimeLimit::new(
+                call.time_limit.or(options.time_limit),
+                call.soft_time_limit.or(options.soft_time_limit),
+            ),
+            argsrepr: Some(repr_tuple(&signature.args)),
+            kwargsrepr: Some(repr_kwargs(&signature.kwargs)),
+            origin: Some(self.0.origin.clone()),
+            ignore_result: call.ignore_result.or(options.ignore_result),
+            custom: call.headers.clone(),
+            ..Headers::new(signature.task.as_str(), id)
+        };
+        if let Some(parent) = current() {
+            let root = parent.headers().root_id.as_ref().unwrap_or(parent.id());
+            headers.root_id = Some(root.clone());
+            headers.parent_id = Some(parent.id().clone());
+            parent.adopt(headers.id.clone());
+        }
+        Ok(headers)
+    }
+}
+
+/// A message with its destination.
+#[derive(Clone)]
+struct Outgoing {
+    message: TaskMessage,
+    queue: QueueName,
+    priority: u8,
+}
+
+impl Outgoing {
+    fn into_publish(self) -> Publish {
+        Publish {
+            queue: self.queue,
+            id: self.message.headers.id.clone(),
+            priority: self.priority,
+            due: self.message.headers.eta.as_ref().map(WireTime::timestamp),
+            envelope: self.message.into_envelope(),
+        }
+    }
+}

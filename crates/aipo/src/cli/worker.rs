@@ -1,0 +1,84 @@
+//! `worker`: runs the tasks of this program.
+
+use aipo_core::QueueName;
+
+use super::output::redact;
+use super::problem::{Exit, Problem};
+use super::values;
+use crate::{App, AppBuilder};
+
+/// Flags of `worker`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Take tasks from these queues; the default queue otherwise
+    #[arg(short = 'Q', long, value_name = "QUEUES", value_delimiter = ',')]
+    queues: Vec<String>,
+    /// How many tasks run at the same time; the setting worker_concurrency otherwise
+    #[arg(short, long, value_name = "N", value_parser = values::at_least_one)]
+    concurrency: Option<u64>,
+    /// Its name; %h stands for the host, %n for the app
+    #[arg(short = 'n', long, value_name = "NAME")]
+    hostname: Option<String>,
+}
+
+impl Args {
+    /// Runs until a signal comes, or the store can't be reached at the start.
+    pub(super) async fn run(self, app: AppBuilder) -> Result<Exit, Problem> {
+        let app = app.build().await?;
+        if app.tasks().is_empty() {
+            // It would make a dead letter of every message that it takes.
+            return Err(Problem::usage(
+                "this program has no tasks, so a worker has nothing to run",
+            )
+            .hint("a worker is part of the program with the tasks: call `aipo::cli::run` there"));
+        }
+        let mut worker = app.worker().queues(self.queues.iter().map(String::as_str));
+        if let Some(slots) = self.concurrency {
+            worker = worker.concurrency(slots as usize);
+        }
+        if let Some(name) = &self.hostname {
+            worker = worker.name(name);
+        }
+        eprint!("{}", self.banner(&app));
+        worker.run().await?;
+        Ok(Exit::Done)
+    }
+
+    /// What will run where, told before it does.
+    fn banner(&self, app: &App) -> String {
+        let settings = app.settings();
+        let results = match settings.result_backend.as_str() {
+            "" => "with the broker".to_owned(),
+            url => redact(url),
+        };
+        let concurrency = self.concurrency.map(|slots| slots as usize);
+        let concurrency = concurrency.unwrap_or(settings.worker_concurrency);
+        let queues = if self.queues.is_empty() {
+            vec![settings.task_default_queue.as_str()]
+        } else {
+            self.queues.iter().map(String::as_str).collect()
+        };
+        let lines = [
+            ("app", vec![app.name()]),
+            ("broker", vec![app.store().url.as_str()]),
+            ("results", vec![results.as_str()]),
+            ("concurrency", vec![&*concurrency.to_string()]),
+            ("queues", queues),
+            ("tasks", app.tasks()),
+        ]
+        .map(|(what, values)| format!("  {what:<12}{}\n", values.join("\n              ")));
+        format!("aipo {}\n\n{}\n", env!("CARGO_PKG_VERSION"), lines.concat())
+    }
+}
+
+/// The queues to which an app's tasks go: the default one, those of `task_routes`, and the tasks' own.
+pub(super) fn queues_of(app: &App) -> std::collections::BTreeSet<QueueName> {
+    let settings = app.settings();
+    let own = app
+        .tasks()
+        .into_iter()
+        .filter_map(|name| app.task_options(name)?.queue.clone());
+    own.chain(settings.task_routes.values().cloned())
+        .chain([settings.task_default_queue.clone()])
+        .collect()
+}

@@ -1,0 +1,60 @@
+//! Background tasks in Rust that speak Celery.
+//!
+//! | to | use |
+//! |---|---|
+//! | define a task | [`#[task]`](macro@task) on a function, [`Task`] for a type |
+//! | put an app together | [`App::builder`] |
+//! | send | [`App::send`], [`App::send_all`], with the options of a [`Call`] |
+//! | know what became of it | [`Handle`] |
+//! | run tasks | [`App::worker`] |
+//! | share behaviour, watch | [`Base`], [`Signals`] |
+//! | test | [`testing`] |
+//!
+//! The guides in `docs/` teach in order; `ARCHITECTURE.md` is the map of the code.
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+mod app;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod control;
+mod host;
+pub mod memory;
+mod result;
+mod routing;
+mod signals;
+mod store;
+mod task;
+pub mod testing;
+mod worker;
+
+pub use aipo_core::clock::Clock;
+pub use aipo_core::config::{SETTINGS, Seconds, Setting, Settings, SettingsBuilder};
+pub use aipo_core::error::{Error, ErrorKind, Result};
+pub use aipo_core::message::{ExceptionInfo, Headers, TaskMeta};
+pub use aipo_core::task::{
+    ArgsReader, BadArguments, ErrorFilter, ErrorType, Failure, Retries, TaskArgs, TaskError,
+    TaskOptions, TaskResult,
+};
+pub use aipo_core::{GroupId, QueueName, Signature, Store, TaskId, TaskState, When};
+pub use aipo_macros::{TaskArgs, task};
+
+pub use app::{App, AppBuilder};
+pub use control::Revoke;
+pub use result::{Handle, WaitError};
+pub use signals::{Signal, Signals};
+pub use store::connect;
+pub use task::{Base, Call, Context, Task};
+pub use worker::{ActiveTask, Totals, Worker, WorkerBuilder, WorkerStatus};
+
+/// The examples of the guides, which are compiled and run as tests.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/tasks.md")]
+    struct Tasks;
+    #[doc = include_str!("../../../docs/workers.md")]
+    struct Workers;
+}

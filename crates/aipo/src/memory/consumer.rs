@@ -1,0 +1,117 @@
+//! A consumer: fetches, waits, settles.
+//!
+//! # Cancel safety
+//! A fetch takes under the lock and answers without another await, so a dropped fetch had taken nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aipo_core::store::{Consumer, Delivery, DeliveryTag, Fetch, Settled, Settlement};
+use aipo_core::{QueueName, Result};
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::waiters::Interest;
+use super::{Data, Shared};
+
+pub(super) struct MemoryConsumer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) number: u64,
+    pub(super) queues: Vec<QueueName>,
+}
+
+/// What a fetch that found nothing waits for at most.
+struct Nothing<'a> {
+    interest: Interest<'a, QueueName>,
+    /// Until the next parked message is due.
+    next_due: Option<Duration>,
+}
+
+#[async_trait]
+impl Consumer for MemoryConsumer {
+    async fn fetch(&self, request: Fetch) -> Result<Vec<Delivery>> {
+        let began = Instant::now();
+        loop {
+            let nothing = match self.look(request)? {
+                Ok(taken) => return Ok(taken),
+                Err(nothing) => nothing,
+            };
+            let left = request.wait.saturating_sub(began.elapsed());
+            if left.is_zero() || request.max == 0 {
+                return Ok(Vec::new());
+            }
+            let nap = nothing.next_due.map_or(left, |due| due.min(left));
+            tokio::select! {
+                () = nothing.interest.woken() => {}
+                () = tokio::time::sleep(nap) => {}
+            }
+        }
+    }
+
+    async fn start(&self, tags: &[DeliveryTag]) -> Result<()> {
+        self.shared
+            .lock()
+            .queues
+            .start(self.number, tags, self.shared.clock.now())
+    }
+
+    async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>> {
+        let now = self.shared.clock.now();
+        let mut data = self.shared.lock();
+        Ok(batch
+            .into_iter()
+            .map(|settlement| data.settle(self.number, settlement, now))
+            .collect())
+    }
+
+    async fn renew(&self) -> Result<()> {
+        self.shared
+            .lock()
+            .queues
+            .renew(self.number, self.shared.clock.now())
+    }
+
+    async fn close(&self) -> Result<()> {
+        let mut data = self.shared.lock();
+        let returned = data.queues.close(self.number, self.shared.clock.now())?;
+        data.wake_fetches(&returned);
+        Ok(())
+    }
+}
+
+impl MemoryConsumer {
+    /// Takes what is ready or, in the same step, registers for what comes.
+    fn look(&self, request: Fetch) -> Result<Result<Vec<Delivery>, Nothing<'_>>> {
+        let now = self.shared.clock.now();
+        let mut data = self.shared.lock();
+        let taken = data.queues.take(self.number, request, now)?;
+        if !taken.is_empty() {
+            return Ok(Ok(taken));
+        }
+        let next_due = data
+            .queues
+            .next_due(self.number)
+            .map(|due| self.shared.clock.until(due));
+        let interest = Interest::register(
+            &self.shared,
+            &mut data,
+            |data| &mut data.fetches,
+            &self.queues,
+        );
+        Ok(Err(Nothing { interest, next_due }))
+    }
+}
+
+impl Data {
+    fn settle(&mut self, consumer: u64, end: Settlement, now: jiff::Timestamp) -> Settled {
+        let Some(returned) = self.queues.settle(consumer, end.tag, end.verdict, now) else {
+            return Settled::LeaseLost;
+        };
+        self.wake_fetches(&returned);
+        if let Some(result) = end.result {
+            self.store_result(result, now);
+        }
+        self.publish(end.publish, now);
+        Settled::Done
+    }
+}

@@ -1,0 +1,176 @@
+//! The state store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aipo_core::store::{Fence, StateStore};
+use aipo_core::{Result, clock};
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::Shared;
+
+#[derive(Default)]
+pub(super) struct Facts {
+    by_key: BTreeMap<String, Fact>,
+    /// Keys by the expiry of their fact, of those that expire.
+    expiries: BTreeSet<(Timestamp, String)>,
+    /// The last token given out, for whatever key: so a token grows although nothing of the claim
+    /// before is left.
+    last_fence: u64,
+}
+
+struct Fact {
+    value: Vec<u8>,
+    expires: Option<Timestamp>,
+    /// The token of the claim, if it is one.
+    fence: Option<Fence>,
+}
+
+impl Facts {
+    fn put(&mut self, key: &str, fact: Fact) {
+        self.remove(key);
+        self.expiries
+            .extend(fact.expires.map(|moment| (moment, key.to_owned())));
+        self.by_key.insert(key.to_owned(), fact);
+    }
+
+    fn get(&self, key: &str, now: Timestamp) -> Option<&Fact> {
+        self.by_key.get(key).filter(|fact| fact.lives(now))
+    }
+
+    fn claim(&mut self, key: &str, value: Vec<u8>, ttl: Duration, now: Timestamp) -> Option<Fence> {
+        if self.get(key, now).is_some() {
+            return None;
+        }
+        self.last_fence += 1;
+        let fence = Fence(self.last_fence);
+        let expires = Some(clock::after(now, ttl));
+        self.put(
+            key,
+            Fact {
+                value,
+                expires,
+                fence: Some(fence),
+            },
+        );
+        Some(fence)
+    }
+
+    fn holds(&self, key: &str, fence: Fence, now: Timestamp) -> bool {
+        self.get(key, now)
+            .is_some_and(|fact| fact.fence == Some(fence))
+    }
+
+    fn remove(&mut self, key: &str) {
+        if let Some(Fact {
+            expires: Some(moment),
+            ..
+        }) = self.by_key.remove(key)
+        {
+            self.expiries.remove(&(moment, key.to_owned()));
+        }
+    }
+
+    fn scan(&self, prefix: &str, now: Timestamp) -> Vec<(String, Vec<u8>)> {
+        self.by_key
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .filter(|(_, fact)| fact.lives(now))
+            .map(|(key, fact)| (key.clone(), fact.value.clone()))
+            .collect()
+    }
+
+    fn sweep(&mut self, now: Timestamp) -> u64 {
+        let mut swept = 0;
+        while let Some((moment, key)) = self.expiries.first()
+            && *moment <= now
+        {
+            self.by_key.remove(key);
+            self.expiries.pop_first();
+            swept += 1;
+        }
+        swept
+    }
+}
+
+impl Fact {
+    fn lives(&self, now: Timestamp) -> bool {
+        self.expires.is_none_or(|moment| moment > now)
+    }
+}
+
+pub(super) struct MemoryState(pub(super) Arc<Shared>);
+
+#[async_trait]
+impl StateStore for MemoryState {
+    async fn put(&self, key: &str, value: Vec<u8>, ttl: Option<Duration>) -> Result<()> {
+        let expires = ttl.map(|ttl| self.0.clock.after(ttl));
+        self.0.lock().facts.put(
+            key,
+            Fact {
+                value,
+                expires,
+                fence: None,
+            },
+        );
+        Ok(())
+    }
+
+    async fn claim(&self, key: &str, value: Vec<u8>, ttl: Duration) -> Result<Option<Fence>> {
+        Ok(self
+            .0
+            .lock()
+            .facts
+            .claim(key, value, ttl, self.0.clock.now()))
+    }
+
+    async fn renew(&self, key: &str, fence: Fence, value: Vec<u8>, ttl: Duration) -> Result<bool> {
+        let now = self.0.clock.now();
+        let mut data = self.0.lock();
+        let holds = data.facts.holds(key, fence, now);
+        if holds {
+            let expires = Some(clock::after(now, ttl));
+            data.facts.put(
+                key,
+                Fact {
+                    value,
+                    expires,
+                    fence: Some(fence),
+                },
+            );
+        }
+        Ok(holds)
+    }
+
+    async fn release(&self, key: &str, fence: Fence) -> Result<bool> {
+        let mut data = self.0.lock();
+        let holds = data.facts.holds(key, fence, self.0.clock.now());
+        if holds {
+            data.facts.remove(key);
+        }
+        Ok(holds)
+    }
+
+    async fn get(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>> {
+        let now = self.0.clock.now();
+        let data = self.0.lock();
+        let value = |key: &String| data.facts.get(key, now).map(|fact| fact.value.clone());
+        Ok(keys.iter().map(value).collect())
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.0.lock().facts.remove(key);
+        Ok(())
+    }
+
+    async fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        Ok(self.0.lock().facts.scan(prefix, self.0.clock.now()))
+    }
+
+    async fn sweep(&self) -> Result<u64> {
+        Ok(self.0.lock().facts.sweep(self.0.clock.now()))
+    }
+}

@@ -1,0 +1,227 @@
+//! Step 17 of a task's life: the caller's side of a result.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use aipo_core::message::{ExceptionInfo, TaskMeta};
+use aipo_core::store::Location;
+use aipo_core::{Error, ErrorKind, Result, TaskId, TaskState};
+use serde::de::DeserializeOwned;
+
+use crate::App;
+use crate::task::current;
+
+/// A task that was sent, and what becomes of it. Celery's `AsyncResult`.
+pub struct Handle<T> {
+    app: App,
+    id: TaskId,
+    output: PhantomData<fn() -> T>,
+}
+
+/// Why there is no value.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The time was over first; the task may still end well.
+    Timeout {
+        /// Which task.
+        id: TaskId,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The task failed.
+    Failed {
+        /// Which task.
+        id: TaskId,
+        /// The exception.
+        exception: ExceptionInfo,
+        /// The failure told at length.
+        traceback: Option<String>,
+    },
+    /// The task was revoked or expired.
+    Revoked {
+        /// Which task.
+        id: TaskId,
+        /// `revoked`, `terminated` or `expired`.
+        reason: String,
+    },
+    /// The store failed, or the value is of another type.
+    Store(Error),
+}
+
+impl<T> Handle<T> {
+    pub(crate) fn new(app: App, id: TaskId) -> Self {
+        Self {
+            app,
+            id,
+            output: PhantomData,
+        }
+    }
+
+    /// The id of the task.
+    pub fn id(&self) -> &TaskId {
+        &self.id
+    }
+
+    /// Where the task stands; `None` when nothing is known of such a task: it was never sent, its
+    /// result was ignored, has expired or was forgotten.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn state(&self) -> Result<Option<TaskState>> {
+        if let Some(meta) = self.meta().await? {
+            return Ok(Some(meta.status));
+        }
+        let location = self
+            .app
+            .store()
+            .broker
+            .locate(std::slice::from_ref(&self.id))
+            .await?;
+        match location.into_iter().flatten().next() {
+            Some(Location::Ready { .. } | Location::Parked { .. }) => Ok(Some(TaskState::Pending)),
+            Some(Location::InFlight { .. }) => Ok(Some(TaskState::Received)),
+            Some(Location::Dead { .. }) => Ok(Some(TaskState::Failure)),
+            // It may have ended between the two questions.
+            None => Ok(self.meta().await?.map(|meta| meta.status)),
+        }
+    }
+
+    /// What is stored of it, whatever its state; `None` when nothing is.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn meta(&self) -> Result<Option<TaskMeta>> {
+        let stored = self
+            .app
+            .store()
+            .results
+            .get(std::slice::from_ref(&self.id))
+            .await?;
+        stored
+            .into_iter()
+            .flatten()
+            .next()
+            .map(|bytes| TaskMeta::decode(&bytes))
+            .transpose()
+    }
+
+    /// Deletes its result.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn forget(&self) -> Result<()> {
+        self.app
+            .store()
+            .results
+            .forget(std::slice::from_ref(&self.id))
+            .await
+    }
+
+    /// Cancels it, see [`App::revoke`].
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn revoke(&self) -> Result<()> {
+        self.app.revoke(&self.id, crate::Revoke::Waiting).await
+    }
+
+    /// Waits until it has ended, however it ends, and gives what is stored of it; `None` when the
+    /// time is over first. Inside a task the slot is given back meanwhile.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn wait(&self, timeout: Duration) -> Result<Option<TaskMeta>> {
+        let waiting = self.app.store().results.wait(&self.id, timeout);
+        let stored = match current() {
+            Some(cx) => cx.without_slot(waiting).await?,
+            None => waiting.await?,
+        };
+        stored.map(|bytes| TaskMeta::decode(&bytes)).transpose()
+    }
+}
+
+impl<T: DeserializeOwned> Handle<T> {
+    /// Waits for the value. Inside a task the slot is given back meanwhile, so that tasks which wait
+    /// for each other can't block a worker.
+    ///
+    /// # Errors
+    /// [`WaitError`] says whether the task failed, was revoked, or the time was over first.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped; the task is not affected.
+    pub async fn get(&self, timeout: Duration) -> Result<T, WaitError> {
+        let Some(meta) = self.wait(timeout).await.map_err(WaitError::Store)? else {
+            return Err(WaitError::Timeout {
+                id: self.id.clone(),
+                after: timeout,
+            });
+        };
+        let exception = || {
+            meta.exception().unwrap_or_else(|| ExceptionInfo {
+                exc_type: "Exception".to_owned(),
+                exc_message: meta.result.get().into(),
+                exc_module: None,
+            })
+        };
+        match meta.status {
+            TaskState::Failure => Err(WaitError::Failed {
+                id: self.id.clone(),
+                exception: exception(),
+                traceback: meta.traceback.clone(),
+            }),
+            TaskState::Revoked => Err(WaitError::Revoked {
+                id: self.id.clone(),
+                reason: exception().message(),
+            }),
+            _ => serde_json::from_str(meta.result.get()).map_err(|source| {
+                let error = Error::new(ErrorKind::Codec, "the result is of another type");
+                WaitError::Store(error.with("task id", &self.id).caused_by(source))
+            }),
+        }
+    }
+
+    /// [`get`](Self::get) for code that is not async, such as a task that is a plain function.
+    ///
+    /// # Errors
+    /// As `get`.
+    ///
+    /// # Panics
+    /// On a thread that runs async code, which it would block, and outside of a tokio runtime.
+    pub fn get_blocking(&self, timeout: Duration) -> Result<T, WaitError> {
+        tokio::runtime::Handle::current().block_on(self.get(timeout))
+    }
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.app.clone(), self.id.clone())
+    }
+}
+
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({})", self.id)
+    }
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout { id, after } => write!(f, "no result of task {id} after {after:?}"),
+            Self::Failed { id, exception, .. } => write!(f, "task {id} failed: {exception}"),
+            Self::Revoked { id, reason } => write!(f, "task {id} was revoked ({reason})"),
+            Self::Store(_) => f.write_str("the result can't be had"),
+        }
+    }
+}
+
+impl std::error::Error for WaitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}

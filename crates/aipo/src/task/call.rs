@@ -1,0 +1,137 @@
+//! Step 2 of a task's life: a call with its options, typed by what it will return.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use aipo_core::task::TaskOptions;
+use aipo_core::{Error, ErrorKind, QueueName, Result, Signature, TaskId, When};
+use serde_json::Value;
+
+use super::Task;
+
+/// A call of a task, not yet sent. `T` is what the task returns.
+///
+/// Made by `name::s(…)` of a `#[task]` function, [`Task::call`], or from a [`Signature`] for a task that is
+/// known by name only.
+#[must_use = "a call does nothing until it is sent"]
+pub struct Call<T> {
+    pub(crate) signature: Result<Signature>,
+    /// The task's own options, for a sender that has not registered the task.
+    pub(crate) options: TaskOptions,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T> Call<T> {
+    /// A call of task `K`. Arguments that can't be JSON are told when the call is sent.
+    pub fn of<K: Task<Output = T>>(args: K::Args) -> Self {
+        use aipo_core::task::TaskArgs as _;
+
+        let signature = args.encode().map_err(|source| {
+            Error::new(ErrorKind::Codec, "an argument can't be written as JSON")
+                .with("task", K::NAME)
+                .caused_by(source)
+        });
+        Self {
+            signature: signature.map(|args| Signature::new(K::NAME).args(args)),
+            options: K::options(),
+            output: PhantomData,
+        }
+    }
+
+    /// The same call, its result read as another type.
+    pub fn returning<U>(self) -> Call<U> {
+        Call {
+            signature: self.signature,
+            options: self.options,
+            output: PhantomData,
+        }
+    }
+
+    /// Run it no earlier than this long after it is sent. Celery's `countdown`.
+    pub fn countdown(self, delay: std::time::Duration) -> Self {
+        self.change(|signature| signature.options.eta = Some(When::In(delay)))
+    }
+
+    /// Run it no earlier than at this moment. Celery's `eta`.
+    pub fn eta(self, moment: jiff::Timestamp) -> Self {
+        self.change(|signature| signature.options.eta = Some(When::At(moment)))
+    }
+
+    /// Do not start it after this moment, or this long after it is sent: it ends as `REVOKED`.
+    /// Celery's `expires`.
+    pub fn expires(self, when: impl Into<When>) -> Self {
+        self.change(|signature| signature.options.expires = Some(when.into()))
+    }
+
+    /// Send it to this queue.
+    pub fn queue(self, queue: impl Into<QueueName>) -> Self {
+        self.change(|signature| signature.options.queue = Some(queue.into()))
+    }
+
+    /// Its priority, from 0, the most urgent, to 9, as Celery on Redis has it.
+    pub fn priority(self, priority: u8) -> Self {
+        self.change(|signature| signature.options.priority = Some(priority))
+    }
+
+    /// Its id, instead of a new one.
+    pub fn task_id(self, id: impl Into<TaskId>) -> Self {
+        self.change(|signature| signature.options.task_id = Some(id.into()))
+    }
+
+    /// Whether its result is not stored.
+    pub fn ignore_result(self, ignore: bool) -> Self {
+        self.change(|signature| signature.options.ignore_result = Some(ignore))
+    }
+
+    /// The hard limit of its run time.
+    pub fn time_limit(self, limit: std::time::Duration) -> Self {
+        self.change(|signature| signature.options.time_limit = Some(limit))
+    }
+
+    /// The soft limit of its run time.
+    pub fn soft_time_limit(self, limit: std::time::Duration) -> Self {
+        self.change(|signature| signature.options.soft_time_limit = Some(limit))
+    }
+
+    /// A name to show instead of the task's. Celery's `shadow`.
+    pub fn shadow(self, name: impl Into<String>) -> Self {
+        self.change(|signature| signature.options.shadow = Some(name.into()))
+    }
+
+    /// Adds a header of the application's own. The names of Celery's headers are taken: such a call is
+    /// refused when it is sent.
+    pub fn header(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.change(|signature| {
+            signature.options.headers.insert(name.into(), value.into());
+        })
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Signature)) -> Self {
+        if let Ok(signature) = &mut self.signature {
+            change(signature);
+        }
+        self
+    }
+}
+
+/// A call of a task that is known by name only; its result is any JSON.
+impl From<Signature> for Call<Value> {
+    fn from(signature: Signature) -> Self {
+        Self {
+            signature: Ok(signature),
+            options: TaskOptions::default(),
+            output: PhantomData,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Call<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.signature).finish()
+    }
+}
+
+/// Whether a name belongs to Celery's own headers.
+pub(crate) fn is_reserved_header(name: &str) -> bool {
+    aipo_core::message::HEADER_NAMES.contains(&name)
+}

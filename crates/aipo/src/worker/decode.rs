@@ -1,0 +1,72 @@
+//! Step 9 of a task's life: a delivery is understood.
+//!
+//! Before it: `fetch`. After it: `gate`.
+
+use std::sync::Arc;
+
+use aipo_core::message::{Headers, TaskMessage, decode as decode_message};
+use aipo_core::store::{Delivery, DeliveryTag};
+use aipo_core::task::{Outcome, Policy, TaskOptions};
+use aipo_core::{QueueName, TaskId};
+
+use crate::App;
+use crate::app::AnyTask;
+
+/// A delivery whose headers are understood.
+pub(crate) struct Request {
+    pub(crate) tag: DeliveryTag,
+    pub(crate) queue: QueueName,
+    pub(crate) deliveries: u32,
+    pub(crate) message: TaskMessage,
+    /// The options that hold for it.
+    pub(crate) policy: Policy,
+    /// Its code, or why there is none.
+    pub(crate) task: Result<Arc<dyn AnyTask>, Outcome>,
+}
+
+/// Understands a delivery. What can't be understood, or is not registered, is a request as well:
+/// one without code.
+pub(crate) fn decode(app: &App, delivery: Delivery) -> Request {
+    let Delivery {
+        tag,
+        queue,
+        deliveries,
+        envelope,
+        ..
+    } = delivery;
+    // A message that can't be decoded still tells its id in the properties, under which its
+    // failure can be found.
+    let id = TaskId::from(
+        envelope
+            .properties
+            .correlation_id
+            .clone()
+            .unwrap_or_default(),
+    );
+    let (message, task) = match decode_message(envelope) {
+        Ok(message) => {
+            let task = app.registry().get(&message.headers.task).cloned();
+            (message, task.ok_or(Outcome::NotRegistered))
+        }
+        Err(undecodable) => {
+            let message = TaskMessage {
+                headers: Headers::new("", id),
+                properties: Default::default(),
+                body: Vec::new(),
+            };
+            (message, Err(Outcome::Undecodable(undecodable.0)))
+        }
+    };
+    let policy = match &task {
+        Ok(task) => Policy::resolve(&message.headers, task.options(), app.settings()),
+        Err(_) => Policy::resolve(&message.headers, &TaskOptions::default(), app.settings()),
+    };
+    Request {
+        tag,
+        queue,
+        deliveries,
+        message,
+        policy,
+        task,
+    }
+}

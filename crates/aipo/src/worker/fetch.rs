@@ -1,0 +1,102 @@
+//! Step 8 of a task's life: a worker takes messages, as many as it has free slots.
+//!
+//! Before it: the broker. After it: `decode`, for a batch at a time.
+//!
+//! Free slots pull work, so no message waits at a busy worker while another is idle. Only with
+//! `worker_prefetch_multiplier` above 1 are more taken; they wait here, uncounted, and are counted
+//! when a slot is free for them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aipo_core::ErrorKind;
+use aipo_core::store::{Delivery, DeliveryTag, Fetch, Settlement, Verdict};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::process::process;
+use super::session::Session;
+use super::slots::Slots;
+
+/// How long one fetch waits. Nothing depends on it: a message ends the wait.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Fetches until the worker stops or the lease is lost.
+pub(crate) async fn fetch(session: &Arc<Session>, slots: &Slots, stop: &CancellationToken) {
+    let extra = session.extra;
+    let mut held: VecDeque<Delivery> = VecDeque::new();
+    let mut backoff = Backoff::new();
+    loop {
+        let free = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = session.lost.cancelled() => break,
+            free = slots.free() => free,
+        };
+        if !held.is_empty() {
+            let batch: Vec<Delivery> = held.drain(..free.min(held.len())).collect();
+            start_held(session, slots, batch).await;
+            continue;
+        }
+        let request = Fetch {
+            max: free + extra,
+            started: free,
+            wait: WAIT,
+        };
+        let fetched = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = session.lost.cancelled() => break,
+            fetched = session.consumer.fetch(request) => fetched,
+        };
+        match fetched {
+            Ok(deliveries) => {
+                backoff = Backoff::new();
+                let (started, waiting): (Vec<_>, Vec<_>) = deliveries
+                    .into_iter()
+                    .partition(|delivery| delivery.started);
+                held.extend(waiting);
+                if !started.is_empty() {
+                    process(session, slots, started).await;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::LeaseLost => session.lost.cancel(),
+            Err(error) => {
+                tracing::warn!(%error, "fetching failed; trying again");
+                tokio::select! {
+                    () = backoff.wait() => {}
+                    () = stop.cancelled() => break,
+                }
+            }
+        }
+    }
+    for delivery in held {
+        let settlement = Settlement {
+            tag: delivery.tag,
+            verdict: Verdict::Release,
+            result: None,
+            publish: Vec::new(),
+        };
+        session.settler.settle(settlement).await;
+    }
+}
+
+/// Counts and processes deliveries that waited for a slot.
+async fn start_held(session: &Arc<Session>, slots: &Slots, mut batch: Vec<Delivery>) {
+    let tags: Vec<DeliveryTag> = batch.iter().map(|delivery| delivery.tag).collect();
+    let mut backoff = Backoff::new();
+    while let Err(error) = session.consumer.start(&tags).await {
+        if error.kind() == ErrorKind::LeaseLost {
+            session.lost.cancel();
+            return;
+        }
+        tracing::warn!(%error, "counting a start failed; trying again");
+        backoff.wait().await;
+    }
+    for delivery in &mut batch {
+        delivery.started = true;
+        delivery.deliveries += 1;
+    }
+    process(session, slots, batch).await;
+}

@@ -1,0 +1,46 @@
+//! Step 10 of a task's life: whether a request may run.
+//!
+//! Before it: `decode`. After it: `run`, or `settle` for what may not.
+//!
+//! An ETA needs no gate: the broker parks a message until it is due.
+
+use std::sync::Arc;
+
+use aipo_core::message::Headers;
+use aipo_core::task::{Outcome, Policy};
+use jiff::Timestamp;
+
+use crate::app::AnyTask;
+use crate::control::Revoke;
+
+/// What a request is judged by.
+pub(crate) struct Facts<'a> {
+    pub(crate) headers: &'a Headers,
+    pub(crate) policy: &'a Policy,
+    /// How often it was started, counting this delivery.
+    pub(crate) deliveries: u32,
+    pub(crate) revoked: Option<Revoke>,
+    pub(crate) now: Timestamp,
+}
+
+/// The code to run, or the outcome that the request has without running.
+pub(crate) fn gate(
+    task: Result<Arc<dyn AnyTask>, Outcome>,
+    facts: &Facts<'_>,
+) -> Result<Arc<dyn AnyTask>, Outcome> {
+    let task = task?;
+    if facts.revoked.is_some() {
+        return Err(Outcome::Revoked { terminated: false });
+    }
+    let expires = facts.headers.expires.as_ref();
+    if expires.is_some_and(|expires| expires.timestamp() < facts.now) {
+        return Err(Outcome::Expired);
+    }
+    if facts.deliveries > facts.policy.max_deliveries {
+        // This delivery is counted but will not be started.
+        return Err(Outcome::WorkerLost {
+            deliveries: facts.deliveries - 1,
+        });
+    }
+    Ok(task)
+}

@@ -1,0 +1,226 @@
+//! Steps 9 to 15 of a task's life in their order, for one batch of deliveries.
+
+use std::sync::{Arc, Mutex};
+
+use aipo_core::TaskState;
+use aipo_core::message::TaskMessage;
+use aipo_core::store::{Delivery, ResultRecord};
+use aipo_core::task::{Decision, Facts, Outcome, Policy, Stored, decide};
+use serde_json::value::to_raw_value;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::decode::{Request, decode};
+use super::gate;
+use super::run::{AfterRun, after_run, run};
+use super::session::Session;
+use super::settle::{settle_acknowledged, settlement};
+use super::slots::{Slot, Slots};
+use crate::app::AnyTask;
+use crate::control::Revoke;
+use crate::signals::Signal;
+use crate::task::{Context, ContextParts};
+
+/// Takes a slot for each delivery and lets the batch go its way.
+pub(crate) async fn process(session: &Arc<Session>, slots: &Slots, batch: Vec<Delivery>) {
+    let mut occupied = Vec::with_capacity(batch.len());
+    for delivery in batch {
+        occupied.push((delivery, slots.take().await));
+    }
+    let session = session.clone();
+    let running = session.running.clone();
+    running.spawn(async move {
+        let (requests, slots): (Vec<Request>, Vec<Slot>) = occupied
+            .into_iter()
+            .map(|(delivery, slot)| (decode(&session.app, delivery), slot))
+            .unzip();
+        let revoked = revoked(&session, &requests).await;
+        for ((request, slot), revoked) in requests.into_iter().zip(slots).zip(revoked) {
+            session
+                .running
+                .spawn(one(session.clone(), request, slot, revoked));
+        }
+    });
+}
+
+/// Which of the requests are revoked; asked again while the store is away, so that a revoke is
+/// never missed.
+async fn revoked(session: &Session, requests: &[Request]) -> Vec<Option<Revoke>> {
+    let ids: Vec<_> = requests
+        .iter()
+        .map(|request| request.message.headers.id.clone())
+        .collect();
+    let mut backoff = Backoff::new();
+    loop {
+        match session.app.revoked(&ids).await {
+            Ok(revoked) => return revoked,
+            Err(error) => tracing::warn!(%error, "asking for revoked tasks failed; trying again"),
+        }
+        tokio::select! {
+            () = backoff.wait() => {}
+            // They can't be settled any more; whether they run does not matter.
+            () = session.lost.cancelled() => return vec![Some(Revoke::Waiting); ids.len()],
+        }
+    }
+}
+
+/// One request on its way.
+async fn one(session: Arc<Session>, request: Request, slot: Slot, revoked: Option<Revoke>) {
+    let app = &session.app;
+    let Request {
+        tag,
+        queue,
+        deliveries,
+        message,
+        policy,
+        task,
+    } = request;
+    let TaskMessage {
+        headers,
+        properties,
+        body,
+    } = message;
+    app.signals().send(&Signal::TaskReceived {
+        headers: &headers,
+        queue: &queue,
+    });
+    let now = app.clock().now();
+    let facts = gate::Facts {
+        headers: &headers,
+        policy: &policy,
+        deliveries,
+        revoked,
+        now,
+    };
+    let gated = gate::gate(task, &facts);
+    let cx = Context::new(ContextParts {
+        app: app.clone(),
+        headers,
+        properties,
+        queue,
+        deliveries,
+        worker: session.worker.clone(),
+        cancelled: session.interrupted.child_token(),
+        soft_limit: CancellationToken::new(),
+        slot: Some(slot.clone()),
+        children: Mutex::default(),
+    });
+
+    let ack_early = gated.is_ok() && !policy.acks_late;
+    if ack_early && !session.settler.ack_early(tag).await {
+        slot.end();
+        return;
+    }
+    let decision = match gated {
+        Ok(task) => execute(&session, &cx, &task, &body, &policy).await,
+        Err(outcome) => conclude(outcome, &cx, &policy),
+    };
+    announce(&session, &cx, &decision);
+    let settlement = settlement(&cx, tag, body, decision);
+    slot.end();
+    if ack_early {
+        settle_acknowledged(app.store(), settlement, &session.interrupted).await;
+    } else {
+        session.settler.settle(settlement).await;
+    }
+}
+
+/// What follows from an outcome.
+fn conclude(outcome: Outcome, cx: &Context, policy: &Policy) -> Decision {
+    let facts = Facts {
+        task: cx.name(),
+        id: cx.id().as_str(),
+        retries: cx.retries(),
+        policy,
+        random: fastrand::f64(),
+    };
+    decide(outcome, &facts)
+}
+
+/// Runs it, with what is to be told and stored around that.
+async fn execute(
+    session: &Session,
+    cx: &Context,
+    task: &Arc<dyn AnyTask>,
+    body: &[u8],
+    policy: &Policy,
+) -> Decision {
+    let signals = session.app.signals();
+    let _listed = session.tasks.list(cx);
+    signals.send(&Signal::TaskPrerun { cx });
+    if policy.track_started
+        && let Err(error) = session.app.store().results.store(vec![started(cx)]).await
+    {
+        tracing::warn!(%error, task.id = %cx.id(), "storing STARTED failed");
+    }
+    let outcome = run(task, cx, body, policy, &session.interrupted).await;
+    let decision = conclude(outcome, cx, policy);
+    after_run(task, cx, &event(&decision)).await;
+    let duration = cx.running_for();
+    signals.send(&Signal::TaskPostrun {
+        cx,
+        state: decision.state.as_ref(),
+        duration,
+    });
+    decision
+}
+
+/// The result of a task that has started: who runs it.
+fn started(cx: &Context) -> ResultRecord {
+    let who = serde_json::json!({ "pid": std::process::id(), "hostname": cx.worker() });
+    let value = to_raw_value(&who).expect("a map of text keys is JSON");
+    cx.record(TaskState::Started, value, None)
+}
+
+/// What the hooks are told of a decision.
+fn event(decision: &Decision) -> AfterRun<'_> {
+    match (&decision.state, &decision.value) {
+        (Some(TaskState::Success), Stored::Value(value)) => AfterRun::Success(value),
+        (Some(TaskState::Failure), Stored::Exception(failure)) => AfterRun::Failure(failure),
+        (Some(TaskState::Retry), Stored::Exception(failure)) => AfterRun::Retry(failure),
+        _ => AfterRun::Other,
+    }
+}
+
+/// Tells signals and the log what came of it.
+fn announce(session: &Session, cx: &Context, decision: &Decision) {
+    let signals = session.app.signals();
+    let headers = cx.headers();
+    let (id, name) = (cx.id(), headers.display_name());
+    let duration = cx.running_for();
+    let duration_ms = duration.as_millis() as u64;
+    session.tasks.count(decision.state.as_ref());
+    match (&decision.state, &decision.value) {
+        (Some(TaskState::Success), Stored::Value(value)) => {
+            tracing::info!(task.id = %id, task.name = name, duration_ms, "task succeeded");
+            signals.send(&Signal::TaskSuccess {
+                cx,
+                value,
+                duration,
+            });
+        }
+        (Some(TaskState::Failure), Stored::Exception(failure)) => {
+            let error = &failure.exception;
+            tracing::error!(task.id = %id, task.name = name, duration_ms, %error, "task failed");
+            signals.send(&Signal::TaskFailure { headers, failure });
+        }
+        (Some(TaskState::Retry), Stored::Exception(failure)) => {
+            let (error, delay) = (&failure.exception, decision.retry_in.unwrap_or_default());
+            let retry_in_ms = delay.as_millis() as u64;
+            tracing::warn!(task.id = %id, task.name = name, retry_in_ms, %error, "task will be retried");
+            signals.send(&Signal::TaskRetry {
+                headers,
+                failure,
+                delay,
+            });
+        }
+        (Some(TaskState::Revoked), Stored::Exception(failure)) => {
+            let reason = &failure.exception;
+            tracing::info!(task.id = %id, task.name = name, %reason, "task revoked");
+            signals.send(&Signal::TaskRevoked { headers, failure });
+        }
+        _ => {
+            tracing::info!(task.id = %id, task.name = name, verdict = ?decision.verdict, "task not finished here")
+        }
+    }
+}

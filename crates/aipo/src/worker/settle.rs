@@ -1,0 +1,257 @@
+//! Step 15 of a task's life: a decision is carried out. Every ack is in this file.
+//!
+//! Before it: `aipo_core::task::decide`. After it: the caller's `get` wakes (`result.rs`).
+//!
+//! | when | why |
+//! |---|---|
+//! | after the outcome is stored, in one atomic step with it | late ack, the default: a crash before it runs the task again |
+//! | before the task runs | `acks_late = false`: a crash loses the task rather than running it twice |
+//! | never | the lease was lost: the message belongs to another worker by now |
+//!
+//! Where broker and results are not one server, the order is: store the result, send what follows,
+//! ack. A crash after the first leaves a result and runs the task again; after the second it
+//! also sends what follows again. Nothing is lost in either case.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aipo_core::message::{Headers, TaskMessage, WireTime};
+use aipo_core::store::{
+    Consumer, DeliveryTag, Publish, ResultRecord, Settled, Settlement, Store, Verdict,
+};
+use aipo_core::task::{Decision, Stored};
+use aipo_core::{Error, ErrorKind, Result};
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use crate::task::Context;
+
+/// How many settlements share one call at most.
+const BATCH: usize = 512;
+/// How many settlements may wait for the store; beyond it, tasks that end wait here and keep their
+/// slots, so that memory stays bounded while a store is away.
+const WAITING: usize = 1024;
+
+/// Takes settlements and carries them out in batches.
+#[derive(Clone)]
+pub(crate) struct Settler(mpsc::Sender<Item>);
+
+struct Item {
+    settlement: Settlement,
+    /// Told whether it happened, if somebody waits for that.
+    done: Option<oneshot::Sender<Settled>>,
+}
+
+impl Settler {
+    /// A settler and the future that does its work: it ends when all clones are dropped and
+    /// everything is settled.
+    pub(crate) fn new(
+        store: Store,
+        consumer: Arc<dyn Consumer>,
+        lost: CancellationToken,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self(sender), work(store, consumer, lost, receiver))
+    }
+
+    /// Hands a settlement over; what comes of it is logged.
+    pub(crate) async fn settle(&self, settlement: Settlement) {
+        let item = Item {
+            settlement,
+            done: None,
+        };
+        self.0
+            .send(item)
+            .await
+            .expect("the settler works until its last sender is dropped");
+    }
+
+    /// Acknowledges before the task runs; false when the message is not ours any more, and then the
+    /// task must not run.
+    pub(crate) async fn ack_early(&self, tag: DeliveryTag) -> bool {
+        let settlement = Settlement {
+            tag,
+            verdict: Verdict::Ack,
+            result: None,
+            publish: Vec::new(),
+        };
+        let (done, settled) = oneshot::channel();
+        let item = Item {
+            settlement,
+            done: Some(done),
+        };
+        self.0
+            .send(item)
+            .await
+            .expect("the settler works until its last sender is dropped");
+        settled.await == Ok(Settled::Done)
+    }
+}
+
+async fn work(
+    store: Store,
+    consumer: Arc<dyn Consumer>,
+    lost: CancellationToken,
+    mut receiver: mpsc::Receiver<Item>,
+) {
+    let mut items = Vec::with_capacity(BATCH);
+    while receiver.recv_many(&mut items, BATCH).await > 0 {
+        let (settlements, waiting): (Vec<_>, Vec<_>) = items
+            .drain(..)
+            .map(|item| (item.settlement, item.done))
+            .unzip();
+        let tags: Vec<DeliveryTag> = settlements
+            .iter()
+            .map(|settlement| settlement.tag)
+            .collect();
+        let outcomes = carry_out(&store, &*consumer, &lost, settlements).await;
+        for ((settled, done), tag) in outcomes.into_iter().zip(waiting).zip(tags) {
+            if settled == Settled::LeaseLost {
+                tracing::warn!(
+                    tag = tag.0,
+                    "the lease was lost before the task was settled; it will run again"
+                );
+            }
+            if let Some(done) = done {
+                // Who waited may be gone; the ack stands all the same.
+                let _ = done.send(settled);
+            }
+        }
+    }
+}
+
+/// Settles a batch, again and again while the store is away, until the lease is lost.
+async fn carry_out(
+    store: &Store,
+    consumer: &dyn Consumer,
+    lost: &CancellationToken,
+    batch: Vec<Settlement>,
+) -> Vec<Settled> {
+    let count = batch.len();
+    let mut backoff = Backoff::new();
+    loop {
+        // Cloned for the case that it must be tried again; the store takes it by value.
+        match attempt(store, consumer, batch.clone()).await {
+            Ok(settled) => return settled,
+            Err(error) if error.kind() == ErrorKind::LeaseLost => {
+                lost.cancel();
+                return vec![Settled::LeaseLost; count];
+            }
+            Err(error) => {
+                tracing::warn!(%error, count, "settling failed; trying again");
+                tokio::select! {
+                    () = backoff.wait() => {}
+                    () = lost.cancelled() => return vec![Settled::LeaseLost; count],
+                }
+            }
+        }
+    }
+}
+
+async fn attempt(
+    store: &Store,
+    consumer: &dyn Consumer,
+    mut batch: Vec<Settlement>,
+) -> Result<Vec<Settled>> {
+    if !store.settles_results {
+        let results: Vec<ResultRecord> = batch
+            .iter_mut()
+            .filter_map(|settlement| settlement.result.take())
+            .collect();
+        if !results.is_empty() {
+            store.results.store(results).await?;
+        }
+    }
+    consumer.settle(batch).await
+}
+
+/// What a decision comes to for the store.
+pub(crate) fn settlement(
+    cx: &Context,
+    tag: DeliveryTag,
+    body: Vec<u8>,
+    decision: Decision,
+) -> Settlement {
+    let result = record(cx, &decision);
+    let publish = decision.retry_in.map(|delay| retry(cx, body, delay));
+    Settlement {
+        tag,
+        verdict: decision.verdict,
+        result,
+        publish: publish.into_iter().collect(),
+    }
+}
+
+fn record(cx: &Context, decision: &Decision) -> Option<ResultRecord> {
+    let state = decision.state.clone().filter(|_| decision.store)?;
+    let (value, traceback) = match &decision.value {
+        Stored::Nothing => (RawValue::NULL.to_owned(), None),
+        Stored::Value(value) => (value.clone(), None),
+        Stored::Exception(failure) => {
+            let value = to_raw_value(&failure.exception)
+                .expect("an exception is text and values, which JSON can hold");
+            (value, failure.traceback.clone())
+        }
+    };
+    Some(cx.record(state, value, traceback))
+}
+
+/// The message of a retry: the same task once more, later. Celery keeps everything but the count,
+/// the time and the parent, which becomes the task itself.
+fn retry(cx: &Context, body: Vec<u8>, delay: Duration) -> Publish {
+    let due = cx.app().clock().after(delay);
+    let headers = Headers {
+        retries: cx.retries() + 1,
+        eta: Some(WireTime::from(due)),
+        parent_id: Some(cx.id().clone()),
+        ..cx.headers().clone()
+    };
+    let properties = cx.properties().clone();
+    Publish {
+        queue: cx.queue().clone(),
+        id: cx.id().clone(),
+        priority: properties.priority,
+        due: Some(due),
+        envelope: TaskMessage {
+            headers,
+            properties,
+            body,
+        }
+        .into_envelope(),
+    }
+}
+
+/// Carries out what follows from a task that was acknowledged before it ran: there is no delivery
+/// left to settle. Tried again while the store is away, at most until the worker ends.
+pub(crate) async fn settle_acknowledged(
+    store: &Store,
+    settlement: Settlement,
+    ending: &CancellationToken,
+) {
+    let Settlement {
+        result, publish, ..
+    } = settlement;
+    let mut backoff = Backoff::new();
+    loop {
+        let attempt = async {
+            if let Some(result) = &result {
+                store.results.store(vec![result.clone()]).await?;
+            }
+            if !publish.is_empty() {
+                store.broker.publish(publish.clone()).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        let Err(error) = attempt.await else { return };
+        tracing::warn!(%error, "storing the outcome failed; trying again");
+        tokio::select! {
+            () = backoff.wait() => {}
+            () = ending.cancelled() => {
+                tracing::error!(%error, "the outcome of an acknowledged task could not be stored");
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The integration tests of this crate, in one binary.
+
+mod conformance;
+mod macros;
+mod memory;
+mod worker;
