@@ -123,13 +123,32 @@ impl Printer {
 
     /// Celery cuts these like texts, in the middle of a number if need be.
     fn atom(&mut self, text: &str) {
-        let text = shorten(text, self.left);
-        self.token(&text);
+        match shorten(text, self.left) {
+            (whole, false) => self.token(whole),
+            (head, true) => self.token(&format!("{head}...")),
+        };
     }
 
+    /// A text in quotes. Written piece by piece, since most of what is printed is texts.
     fn text(&mut self, text: &str) {
-        let quoted = format!("'{}'", shorten(text, self.left).replace('\'', "\\'"));
-        self.token(&quoted);
+        let (shown, dots) = shorten(text, self.left);
+        if !self.token("'") {
+            return;
+        }
+        let mut printed = length(shown);
+        for (index, part) in shown.split('\'').enumerate() {
+            if index > 0 {
+                self.out.push_str("\\'");
+                printed += 1;
+            }
+            self.out.push_str(part);
+        }
+        if dots {
+            self.out.push_str("...");
+            printed += 3;
+        }
+        self.out.push('\'');
+        self.left -= printed + 1;
     }
 }
 
@@ -137,22 +156,19 @@ fn length(text: &str) -> isize {
     isize::try_from(text.chars().count()).unwrap_or(isize::MAX)
 }
 
-/// Celery's `truncate`: cut at the limit, then back to the last space, then three dots.
-fn shorten(text: &str, limit: isize) -> String {
-    let Ok(limit) = usize::try_from(limit) else {
-        return text.to_owned();
-    };
+/// Celery's `truncate`: what is left of a text that is cut at the limit and then at the last space
+/// before it, and whether three dots follow.
+fn shorten(text: &str, limit: isize) -> (&str, bool) {
+    let limit = usize::try_from(limit).unwrap_or(0);
     if limit == 0 || text.len() < limit {
-        return text.to_owned();
+        return (text, false);
     }
-    let Some((end, _)) = text.char_indices().nth(limit) else {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => (before_last_space(&text[..end]), true),
         // Exactly as long as the limit counts as too long, as it does there.
-        return match text.chars().count() == limit {
-            true => format!("{}...", before_last_space(text)),
-            false => text.to_owned(),
-        };
-    };
-    format!("{}...", before_last_space(&text[..end]))
+        None if text.chars().count() == limit => (before_last_space(text), true),
+        None => (text, false),
+    }
 }
 
 fn before_last_space(text: &str) -> &str {

@@ -11,8 +11,15 @@
 //! # Leases
 //! A [`Consumer`] holds one lease for all that it has in flight and renews it with one call, however
 //! much that is. A consumer that dies stops renewing; [`Broker::recover`], which every worker calls
-//! from time to time, then returns its messages to their queues. A consumer whose lease ran out can
-//! do nothing more (fencing): every call answers [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost).
+//! from time to time, then returns its messages to their queues. A consumer whose lease ran out, or that
+//! was closed, can do nothing more (fencing): every call answers
+//! [`ErrorKind::LeaseLost`](crate::ErrorKind::LeaseLost), and [`Consumer::settle`] says
+//! [`Settled::LeaseLost`] of each delivery. A lease, like a due time, is over at its moment.
+//!
+//! # Order
+//! Within a priority messages come in the order of their publication. What is released, recovered or
+//! left by a consumer that closes goes back before the line, in its old order; what is requeued or
+//! redriven goes to its end. Where a parked message stands once it is due is the store's choice.
 //!
 //! # Counting deliveries
 //! A message's count goes up when it is *started*, before the code runs, so a message that kills its
@@ -49,14 +56,16 @@ pub trait Broker: Send + Sync + 'static {
     /// - Consumers that renew in time are left alone.
     async fn recover(&self) -> Result<usize>;
 
-    /// The queues that exist, with what they hold, by name.
+    /// The queues that exist, with what they hold, by name in byte order. A queue exists from its first
+    /// message or consumer on, also when it is empty; a parked message that is due counts as ready.
     async fn queues(&self) -> Result<Vec<QueueStats>>;
 
     /// Deletes the ready and parked messages of a queue and says how many they were. What is in
     /// flight or dead stays.
     async fn purge(&self, queue: &QueueName) -> Result<u64>;
 
-    /// Where the messages of these tasks are; `None` for a task that has no message here.
+    /// Where the messages of these tasks are; `None` for a task that has no message here. Of several
+    /// messages of one task a living one is told before a dead one.
     async fn locate(&self, ids: &[TaskId]) -> Result<Vec<Option<Location>>>;
 
     /// Takes the ready and parked messages of these tasks out of their queues, for good, and says for
@@ -88,15 +97,20 @@ pub trait Consumer: Send + Sync + 'static {
     /// - A message moves from its queue to in flight in one atomic step; two consumers never hold
     ///   the same message.
     /// - At most `max` messages come, of which the first `started` have been counted.
+    /// - As many come as are ready, up to `max`.
     /// - With nothing to fetch the answer is empty after `wait`, and no work is done meanwhile.
-    /// - A publish, a parked message that becomes due and a recovery each end the wait.
+    /// - Whatever makes a message ready ends the wait: a publish, a due time, a recovery, a message
+    ///   that is handed back or redriven, another consumer that closes.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: what it had taken is handed back as by
-    /// [`Verdict::Release`].
+    /// [`Verdict::Release`]. The same holds for a fetch that answers an error.
     async fn fetch(&self, request: Fetch) -> Result<Vec<Delivery>>;
 
     /// Counts the start of messages that were fetched uncounted, before they run.
+    ///
+    /// - A delivery is counted once, however often this is called.
+    /// - When one of the tags is not held the kind is `LeaseLost` and nothing is counted.
     async fn start(&self, tags: &[DeliveryTag]) -> Result<()>;
 
     /// Ends deliveries, in order, one answer for each.
@@ -132,7 +146,7 @@ pub struct Publish {
     pub queue: QueueName,
     /// The task that the message is for; several messages may carry the same id over time.
     pub id: TaskId,
-    /// From 0, the most urgent, to 9.
+    /// From 0, the most urgent, to 9; beyond counts as 9.
     pub priority: u8,
     /// When it becomes ready; now when `None` or past.
     pub due: Option<Timestamp>,
@@ -151,7 +165,8 @@ pub struct Fetch {
     pub wait: Duration,
 }
 
-/// Names a delivery to the consumer that fetched it; means nothing to another.
+/// Names a delivery to the consumer that fetched it; means nothing to another, and is not used again
+/// by this one, not even for the same message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DeliveryTag(pub u64);
 

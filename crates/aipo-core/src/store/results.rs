@@ -17,7 +17,7 @@ pub trait ResultBackend: Send + Sync + 'static {
     /// Stores results.
     ///
     /// - A later result of the same task replaces an earlier one, its expiry too; but nothing replaces a
-    ///   `SUCCESS` (Celery's update rule).
+    ///   `SUCCESS` that has not expired, another `SUCCESS` included (Celery's update rule).
     /// - All of one call are stored, or none is.
     /// - Who waits for one of the tasks is woken if its state is ready.
     async fn store(&self, batch: Vec<ResultRecord>) -> Result<()>;

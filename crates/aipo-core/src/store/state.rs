@@ -14,6 +14,9 @@ use crate::error::Result;
 pub struct Fence(pub u64);
 
 /// The facts of one store.
+///
+/// A key that was [`put`](StateStore::put) is taken, for a claim too; a put or a delete ends the claim
+/// that was there. Tokens grow for ever, and a time to live of zero is over at once.
 #[async_trait]
 pub trait StateStore: Send + Sync + 'static {
     /// Sets a fact, whatever was there. `ttl` is its time to live from now; for ever when `None`.
@@ -38,7 +41,7 @@ pub trait StateStore: Send + Sync + 'static {
     /// Deletes a fact if it is there.
     async fn delete(&self, key: &str) -> Result<()>;
 
-    /// All facts whose key starts with `prefix`, by key.
+    /// All facts whose key starts with `prefix`, taken literally, by key in byte order.
     async fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>>;
 
     /// Deletes what has expired and says how much that was, see
