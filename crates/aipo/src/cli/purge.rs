@@ -9,8 +9,7 @@ use serde_json::json;
 use super::open;
 use super::output::{self, count};
 use super::problem::{Exit, Problem};
-use super::worker::queues_of;
-use crate::AppBuilder;
+use crate::{App, AppBuilder};
 
 /// Flags of `purge`.
 #[derive(Debug, clap::Args)]
@@ -73,6 +72,18 @@ impl Args {
         ))?;
         Ok(Exit::Done)
     }
+}
+
+/// The queues to which an app's tasks go: the default one, those of `task_routes`, and the tasks' own.
+fn queues_of(app: &App) -> BTreeSet<QueueName> {
+    let settings = app.settings();
+    let own = app
+        .tasks()
+        .into_iter()
+        .filter_map(|name| app.task_options(name)?.queue.clone());
+    own.chain(settings.task_routes.values().cloned())
+        .chain([settings.task_default_queue.clone()])
+        .collect()
 }
 
 /// Asks on the terminal.

@@ -1,7 +1,5 @@
 //! `worker`: runs the tasks of this program.
 
-use aipo_core::QueueName;
-
 use super::output::redact;
 use super::problem::{Exit, Problem};
 use super::values;
@@ -69,16 +67,4 @@ impl Args {
         .map(|(what, values)| format!("  {what:<12}{}\n", values.join("\n              ")));
         format!("aipo {}\n\n{}\n", env!("CARGO_PKG_VERSION"), lines.concat())
     }
-}
-
-/// The queues to which an app's tasks go: the default one, those of `task_routes`, and the tasks' own.
-pub(super) fn queues_of(app: &App) -> std::collections::BTreeSet<QueueName> {
-    let settings = app.settings();
-    let own = app
-        .tasks()
-        .into_iter()
-        .filter_map(|name| app.task_options(name)?.queue.clone());
-    own.chain(settings.task_routes.values().cloned())
-        .chain([settings.task_default_queue.clone()])
-        .collect()
 }

@@ -154,10 +154,11 @@ impl WorkerBuilder {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn run(self) -> Result<()> {
+        let signals = signals::Signals::new();
         let worker = self.start().await?;
-        let listening = tokio::spawn(signals::listen(worker.stop.clone()));
+        let obeying = tokio::spawn(signals::obey(signals, worker.stop.clone()));
         let result = worker.join().await;
-        listening.abort();
+        obeying.abort();
         result
     }
 }

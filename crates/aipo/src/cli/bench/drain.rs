@@ -9,9 +9,11 @@ use tokio::time::Instant;
 
 use super::super::problem::Problem;
 use super::Common;
+use super::job::Done;
 use super::lab::Lab;
 use super::machine;
 use super::report::{Part, Report};
+use crate::Call;
 
 /// Flags of `bench drain`.
 #[derive(Debug, clap::Args)]
@@ -28,15 +30,20 @@ impl Args {
     pub(super) async fn measure(&self, lab: &Lab) -> Result<Report, Problem> {
         let mut report = lab.report("drain");
         report.fact("results", json!(!self.no_results));
-        let ids = {
+        let mut ids = Vec::new();
+        {
             let sent = Arc::new(AtomicU64::new(0));
             let position = sent.clone();
             let _progress =
                 lab.progress("filling", lab.n, move || position.load(Ordering::Relaxed));
             let no_results = self.no_results;
-            lab.fill(0..lab.n, |call| call.ignore_result(no_results), &sent)
-                .await?
-        };
+            let with = |call: Call<Done>| call.ignore_result(no_results);
+            lab.fill(0..lab.n, with, |handles| {
+                ids.extend(handles.iter().map(|handle| handle.id().clone()));
+                sent.store(ids.len() as u64, Ordering::Relaxed);
+            })
+            .await?;
+        }
 
         let cpu_before = machine::cpu_time();
         let start = Instant::now();

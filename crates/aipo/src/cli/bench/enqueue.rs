@@ -30,7 +30,7 @@ impl Args {
     pub(super) async fn measure(&self, lab: &Lab) -> Result<Report, Problem> {
         let mut report = lab.report("enqueue");
         let sent = Arc::new(AtomicU64::new(0));
-        lab.fill(WARM_UP..WARM_UP + WARM_UPS, |call| call, &sent)
+        lab.fill(WARM_UP..WARM_UP + WARM_UPS, |call| call, drop)
             .await?;
         lab.purge().await?;
 
@@ -78,7 +78,12 @@ impl Way {
 
     async fn send(self, lab: &Lab, sent: &Arc<AtomicU64>) -> Result<(), Problem> {
         let producers = match self {
-            Self::Bulk => return lab.fill(0..lab.n, |call| call, sent).await.map(drop),
+            Self::Bulk => {
+                let counted = |handles: Vec<_>| {
+                    sent.fetch_add(handles.len() as u64, Ordering::Relaxed);
+                };
+                return lab.fill(0..lab.n, |call| call, counted).await;
+            }
             Self::Single => 1,
             Self::Concurrent(producers) => producers,
         };

@@ -1,7 +1,7 @@
 //! What one run of a benchmark works with, and cleaning up after it.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aipo_core::{QueueName, Settings, TaskId};
@@ -109,25 +109,23 @@ impl Lab {
         }
     }
 
-    /// Sends the tasks with these indices, [`CHUNK`] in a call, each changed by `with`; their ids.
+    /// Sends the tasks with these indices, [`CHUNK`] in a call, each changed by `with`; after each call
+    /// `sent` gets the handles.
     pub(super) async fn fill(
         &self,
-        indices: std::ops::Range<u64>,
+        indices: Range<u64>,
         with: impl Fn(Call<Done>) -> Call<Done>,
-        sent: &AtomicU64,
-    ) -> Result<Vec<TaskId>, Problem> {
+        mut sent: impl FnMut(Vec<Handle<Done>>),
+    ) -> Result<(), Problem> {
         let sender = self.sender();
-        let mut ids = Vec::new();
         let mut start = indices.start;
         while start < indices.end {
             let end = indices.end.min(start + CHUNK as u64);
             let calls = (start..end).map(|index| with(sender.call(index)));
-            let handles = self.app.send_all(calls).await?;
-            ids.extend(handles.iter().map(|handle| handle.id().clone()));
-            sent.fetch_add(end - start, Ordering::Relaxed);
+            sent(self.app.send_all(calls).await?);
             start = end;
         }
-        Ok(ids)
+        Ok(())
     }
 
     /// Starts the worker.

@@ -45,13 +45,13 @@ impl Args {
             let position = sent.clone();
             let _progress =
                 lab.progress("parking", lab.n, move || position.load(Ordering::Relaxed));
+            let count = |handles: Vec<_>| {
+                sent.fetch_add(handles.len() as u64, Ordering::Relaxed);
+            };
             // Indices that the tally does not expect: these tasks must not run.
-            lab.fill(
-                WARM_UP..WARM_UP + lab.n,
-                |call| call.countdown(DUE_IN),
-                &sent,
-            )
-            .await?;
+            let indices = WARM_UP..WARM_UP + lab.n;
+            lab.fill(indices, |call| call.countdown(DUE_IN), count)
+                .await?;
         }
         report.add(Part::new("park").rate(lab.n, start.elapsed()));
         let (_, parked) = lab.waiting().await?;
@@ -61,8 +61,7 @@ impl Args {
         report.add(self.watch_idle().await);
 
         let start = Instant::now();
-        lab.fill(0..self.due, |call| call, &AtomicU64::new(0))
-            .await?;
+        lab.fill(0..self.due, |call| call, drop).await?;
         lab.all_ran().await?;
         report.add(Part::new("due").rate(self.due, start.elapsed()));
         lab.stop_worker().await?;
