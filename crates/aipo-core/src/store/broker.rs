@@ -115,8 +115,8 @@ pub trait Consumer: Send + Sync + 'static {
 
     /// Ends deliveries, in order, one answer for each.
     ///
-    /// - Each settlement is atomic: verdict, result (where [`Store::settles_results`]
-    ///   (super::Store::settles_results)) and follow-up messages happen together or not at all.
+    /// - Each settlement is atomic: verdict, result and follow-up messages happen together or not at all
+    ///   (the result only where [`settles_results`](super::Store::settles_results) says so).
     /// - A delivery that is not this consumer's any more answers [`Settled::LeaseLost`], with no
     ///   effect; the others of the batch are not affected.
     async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<Settled>>;
