@@ -7,7 +7,7 @@
 //! well, that is the steadier figure.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aipo_core::message::{Envelope, Properties};
 use aipo_core::store::{
@@ -15,6 +15,7 @@ use aipo_core::store::{
 };
 use aipo_core::{QueueName, Result, Store, TaskId, TaskState};
 use aipo_sqlite::{SqliteOptions, connect};
+use tokio::time::Instant;
 
 /// Callers at a time that publish one message a call.
 const CALLERS: usize = 64;

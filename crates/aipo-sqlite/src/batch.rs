@@ -30,8 +30,9 @@ pub(crate) enum Place {
 /// What a transaction has to tell to those who wait, once it is committed.
 #[derive(Debug, Default)]
 pub(crate) struct News {
-    /// Queues that got ready messages.
-    pub(crate) ready_in: BTreeSet<QueueId>,
+    /// Queues for which waiting fetches of this process must look: they got ready messages, or the
+    /// consumer of such a fetch is gone.
+    pub(crate) look_in: BTreeSet<QueueId>,
     /// Tasks that got a ready result.
     pub(crate) results: Vec<TaskId>,
     /// Whether other processes must hear of it.
@@ -122,7 +123,7 @@ impl<'c> Batch<'c> {
             moves[to as usize] += messages;
         }
         if to == Some(Place::Ready) && messages > 0 {
-            self.news.ready_in.insert(queue);
+            self.news.look_in.insert(queue);
         }
     }
 

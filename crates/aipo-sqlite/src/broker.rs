@@ -19,7 +19,7 @@ use crate::time::{after_ms, from_ms, now_ms};
 use crate::writer::Weight;
 
 /// Messages that one step of a purge deletes at most of each kind; other operations run in between.
-const PURGE_STEP: usize = 4_096;
+const PURGE_STEP: usize = 1_000;
 
 pub(crate) struct SqliteBroker(pub(crate) Arc<Handle>);
 

@@ -12,7 +12,7 @@ use aipo_core::store::{
     Consumer, Delivery, DeliveryTag, Fetch, ResultRecord, Settled, Settlement, Verdict,
 };
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -142,29 +142,30 @@ impl Consumer for SqliteConsumer {
 
     async fn renew(&self) -> Result<()> {
         let (consumer, lease) = (self.source.consumer, self.lease);
-        let run =
-            move |batch: &mut Batch<'_>| {
-                let renewed = batch
-                .prepared(
-                    "UPDATE consumer SET lease_until_ms = ?2 WHERE id = ?1 AND lease_until_ms > ?3",
-                )?
-                .execute(params![consumer, after_ms(batch.now_ms, lease), batch.now_ms])?;
-                Ok(if renewed == 1 {
-                    Ok(())
-                } else {
-                    Err(lease_lost(consumer))
-                })
-            };
+        let run = move |batch: &mut Batch<'_>| {
+            if !has_lease(batch.conn(), consumer, batch.now_ms)? {
+                return Ok(Err(lease_lost(consumer)));
+            }
+            batch
+                .prepared("UPDATE consumer SET lease_until_ms = ?2 WHERE id = ?1")?
+                .execute(params![consumer, after_ms(batch.now_ms, lease)])?;
+            Ok(Ok(()))
+        };
         self.handle.writer.call(Weight::SMALL, run).await
     }
 
     async fn close(&self) -> Result<()> {
-        let consumer = self.source.consumer;
+        let source = self.source.clone();
         let run = move |batch: &mut Batch<'_>| {
-            if lease_until(batch, consumer)?.is_none() {
-                return Ok(Err(lease_lost(consumer)));
+            if !has_lease(batch.conn(), source.consumer, batch.now_ms)? {
+                return Ok(Err(lease_lost(source.consumer)));
             }
-            dismiss(batch, consumer)?;
+            dismiss(batch, source.consumer)?;
+            // Its own fetch may be waiting, and would wait on for nothing.
+            batch
+                .news
+                .look_in
+                .extend(source.queues.iter().map(|&(queue, _)| queue));
             Ok(Ok(()))
         };
         self.handle.writer.call(Weight::SMALL, run).await
@@ -198,12 +199,12 @@ impl Ending {
     }
 }
 
-/// The end of a consumer's lease; `None` when it has passed or the consumer is gone.
-pub(crate) fn lease_until(batch: &Batch<'_>, consumer: i64) -> rusqlite::Result<Option<i64>> {
-    batch
-        .prepared("SELECT lease_until_ms FROM consumer WHERE id = ?1 AND lease_until_ms > ?2")?
-        .query_row(params![consumer, batch.now_ms], |row| row.get(0))
-        .optional()
+/// Whether a consumer is there and its lease has not run out.
+pub(crate) fn has_lease(conn: &Connection, consumer: i64, now_ms: i64) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM consumer WHERE id = ?1 AND lease_until_ms > ?2)",
+    )?
+    .query_row(params![consumer, now_ms], |row| row.get(0))
 }
 
 /// Returns all that a consumer holds, and deletes it. Says how many messages they were.
@@ -216,7 +217,7 @@ pub(crate) fn dismiss(batch: &mut Batch<'_>, consumer: i64) -> rusqlite::Result<
 }
 
 fn start(batch: &mut Batch<'_>, consumer: i64, holds: &[Hold]) -> Outcome<()> {
-    if lease_until(batch, consumer)?.is_none() {
+    if !has_lease(batch.conn(), consumer, batch.now_ms)? {
         return Ok(Err(lease_lost(consumer)));
     }
     let mut is_held = batch.prepared(
@@ -239,7 +240,7 @@ fn start(batch: &mut Batch<'_>, consumer: i64, holds: &[Hold]) -> Outcome<()> {
 }
 
 fn settle(batch: &mut Batch<'_>, consumer: i64, endings: &[Ending]) -> Outcome<Vec<Settled>> {
-    if lease_until(batch, consumer)?.is_none() {
+    if !has_lease(batch.conn(), consumer, batch.now_ms)? {
         return Ok(Ok(vec![Settled::LeaseLost; endings.len()]));
     }
     let mut answers = Vec::with_capacity(endings.len());

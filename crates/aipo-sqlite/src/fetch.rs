@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use aipo_core::store::Delivery;
 use aipo_core::{QueueName, Result};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
 use crate::batch::{Batch, Outcome, Place, QueueId, earliest_due};
-use crate::consumer::lease_until;
+use crate::consumer::has_lease;
 use crate::error::lease_lost;
 use crate::message::{Hold, StoredEnvelope, promote};
 
@@ -93,11 +93,7 @@ impl FetchJob {
     /// Whether it would take something or fail, by a look without a transaction. So that a process that
     /// was woken for nothing does not stand in line to write.
     pub(crate) fn would_act(&self, conn: &Connection, now_ms: i64) -> rusqlite::Result<bool> {
-        let lease = conn
-            .prepare_cached("SELECT lease_until_ms FROM consumer WHERE id = ?1")?
-            .query_row([self.source.consumer], |row| row.get::<_, i64>(0))
-            .optional()?;
-        if lease.is_none_or(|until_ms| until_ms <= now_ms) {
+        if !has_lease(conn, self.source.consumer, now_ms)? {
             return Ok(true);
         }
         let mut any_ready =
@@ -116,7 +112,7 @@ impl FetchJob {
     /// else in the transaction, so that each is in exactly one place.
     pub(crate) fn take(&self, batch: &mut Batch<'_>, room: usize) -> Outcome<Vec<Taken>> {
         let source = &*self.source;
-        if lease_until(batch, source.consumer)?.is_none() {
+        if !has_lease(batch.conn(), source.consumer, batch.now_ms)? {
             return Ok(Err(lease_lost(source.consumer)));
         }
         for &(queue, _) in &source.queues {
@@ -259,7 +255,7 @@ impl Head {
         )?;
         // Before the first: a seq is at least 1.
         let (priority, seq) = self.read_to.unwrap_or((0, 0));
-        let rows = read.query_map(params![queue, priority, seq, chunk as i64], |row| {
+        let rows = read.query_map(params![queue, priority, seq, chunk], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?;
         for row in rows {

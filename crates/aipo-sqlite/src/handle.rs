@@ -8,9 +8,11 @@ use rusqlite::params;
 use crate::awaited::Awaited;
 use crate::batch::Batch;
 use crate::reader::Reader;
-use crate::results::SWEEP_STEP;
 use crate::wake::Watch;
 use crate::writer::{Weight, Writer};
+
+/// Rows that a sweep deletes in one step; other operations run in between.
+const SWEEP_STEP: usize = 1_000;
 
 /// The threads end when the last clone of this is dropped.
 pub(crate) struct Handle {
@@ -31,7 +33,7 @@ impl Handle {
             let run = move |batch: &mut Batch<'_>| {
                 Ok(Ok(batch
                     .prepared(delete)?
-                    .execute(params![batch.now_ms, SWEEP_STEP as i64])?))
+                    .execute(params![batch.now_ms, SWEEP_STEP])?))
             };
             let weight = Weight {
                 rows: SWEEP_STEP,

@@ -1,4 +1,5 @@
-//! The embedded store of aipo: queues, results and state in one SQLite file, with no server.
+//! The embedded store of aipo: queues, results and state in one SQLite file, for many processes on
+//! one machine, with no server.
 //!
 //! ```no_run
 //! # async fn example() -> aipo_core::Result<()> {
@@ -7,6 +8,63 @@
 //! let store = aipo_sqlite::connect(SqliteOptions::from_url("sqlite://tasks.db")?).await?;
 //! # Ok(())
 //! # }
+//! ```
+//!
+//! # Files
+//! | file | holds |
+//! |---|---|
+//! | `tasks.db` | everything |
+//! | `tasks.db-wal`, `tasks.db-shm` | SQLite's own: changes not yet written back, some 16 MiB at most under constant load, and their index |
+//! | `tasks.db-lock` | nothing; its lock says whose turn it is to write |
+//! | `tasks.db-wake` | one byte; writing it wakes the processes that wait |
+//!
+//! To copy the data use SQLite's `VACUUM INTO` or its backup, not a plain copy while something runs. The
+//! file does not shrink when queues empty, its pages are used again; `VACUUM` shrinks it.
+//!
+//! # Tables
+//! | table | a row is |
+//! |---|---|
+//! | `message` | a message wherever it is: queue, priority, task id, headers, properties, body |
+//! | `ready`, `parked`, `in_flight`, `dead` | where it is: each message is in exactly one of them |
+//! | `queue` | a name, and how many messages are where |
+//! | `consumer` | a registered consumer and the end of its lease |
+//! | `result` | the latest state of a task |
+//! | `fact` | a fact of the state store, with its fence while it is claimed |
+//! | `sequence` | the next number to give out; no number is given twice |
+//!
+//! What moves (`ready` to `in_flight` to gone) is a few small rows, and what is looked up has an index in
+//! the order it is wanted: a task costs the same whether a thousand wait or ten million. The schema
+//! is in `src/migrations/`, and a file is brought up to date when it is opened; a file that a newer
+//! program made is refused.
+//!
+//! # Guarantees
+//! - **Atomic.** Every operation of the contracts is part of one transaction. A settlement is one step:
+//!   verdict, result and follow-up messages (`settles_results` is true). A purge and a sweep of many rows
+//!   go in steps, so that others get their turn.
+//! - **Durable.** What was accepted survives the death of every process; what a power cut may take is a
+//!   choice, see [`Synchronous`].
+//! - **Fenced.** A consumer's lease is checked in the transaction that acts on it.
+//! - **Group commit.** All operations that wait share the next transaction, of sends, fetches, settlements,
+//!   results and facts alike. One alone waits for nobody.
+//! - **Waiting costs nothing.** A fetch or a wait for a result sleeps until it is woken: in the same
+//!   process by the commit itself, between processes by the wake file. As a safeguard it also looks by
+//!   itself every 5 s, for wake-ups that were lost with a process that was killed.
+//! - **Bounded.** What waits to be written (64 MiB), a transaction (4,096 rows), an answer (4,096 messages,
+//!   16 MiB) and the WAL each have a bound; beyond it callers wait.
+//! - **Never "database is locked".** Processes queue up for their turn. Only when a foreign program keeps
+//!   the database locked for a minute do callers get [`ErrorKind::Unavailable`].
+//!
+//! What it is not: for several machines, or for a file on a network drive.
+//!
+//! # Inside
+//! ```text
+//!  broker.rs  consumer.rs  results.rs  state.rs     the contracts; each call becomes an operation
+//!        │ writes                 │ reads
+//!        ▼                        ▼
+//!    writer.rs                 reader.rs            one thread each, with a connection of its own
+//!    batch.rs  message.rs                           one transaction; a message's moves
+//!    fetch.rs                                       which messages come, in which order
+//!        │ lock.rs  wake.rs  awaited.rs             whose turn; waking others; who waits for a result
 //! ```
 
 use std::ffi::OsString;
@@ -33,6 +91,9 @@ mod time;
 mod wake;
 mod writer;
 
+#[cfg(test)]
+mod testing;
+
 pub use config::{DEFAULT_CACHE_KIB, DEFAULT_MAX_BATCH, SqliteOptions, Synchronous};
 
 use awaited::Awaited;
@@ -41,14 +102,30 @@ use reader::Reader;
 use wake::{Doze, Watch};
 use writer::{Companions, Shared, Writer};
 
-/// Opens the store at `options.path`, creating the file when it is missing.
+/// Opens the store at `options.path`, and creates the file when it is missing.
+///
+/// Each call makes a handle of its own, with three threads (one writes, one reads, one listens for
+/// other processes) that end when the last clone of the store and the last consumer are dropped. A
+/// process needs one handle; several are safe.
+///
+/// # Errors
+/// - [`ErrorKind::Config`]: the path can't be, the file is not aipo's, or a newer aipo made it.
+/// - [`ErrorKind::Storage`]: the file can't be opened or written.
+/// - [`ErrorKind::Unsupported`]: the file system can't do what is needed, as over a network.
+/// - [`ErrorKind::Unavailable`]: the operating system gives no thread or no file watch.
 pub async fn connect(options: SqliteOptions) -> Result<Store> {
     options.check()?;
     let path = resolve(&options.path)?;
-    let options = SqliteOptions {
+    let handle = connect_handle(SqliteOptions {
         path: path.clone(),
         ..options
-    };
+    })
+    .await?;
+    Ok(store(handle, &path))
+}
+
+async fn connect_handle(options: SqliteOptions) -> Result<Arc<Handle>> {
+    let path = options.path.clone();
     let clock = options.clock.clone();
     let files = Companions {
         lock: beside(&path, "-lock"),
@@ -56,11 +133,12 @@ pub async fn connect(options: SqliteOptions) -> Result<Store> {
     };
     let wake = files.wake.clone();
     let (awaited, doze) = (Arc::new(Awaited::default()), Arc::new(Doze::default()));
-
     let shared = Shared {
         awaited: awaited.clone(),
         doze: doze.clone(),
     };
+
+    // The writer first: it creates the files that the others open.
     let writer = Writer::start(options, files, shared).await?;
     let reader = Reader::start(&path).await?;
     let watch = Watch::start(
@@ -70,20 +148,23 @@ pub async fn connect(options: SqliteOptions) -> Result<Store> {
         awaited.clone(),
         reader.clone(),
     )?;
-    let handle = Arc::new(Handle {
+    Ok(Arc::new(Handle {
         writer,
         reader,
         awaited,
         clock,
         watch,
-    });
-    Ok(Store {
+    }))
+}
+
+fn store(handle: Arc<Handle>, path: &Path) -> Store {
+    Store {
         broker: Arc::new(broker::SqliteBroker(handle.clone())),
         results: Arc::new(results::SqliteResults(handle.clone())),
         state: Arc::new(state::SqliteState(handle)),
         settles_results: true,
-        url: SqliteOptions::url_of(&path),
-    })
+        url: SqliteOptions::url_of(path),
+    }
 }
 
 /// The one spelling of a path, so that all processes use the same files beside the database.
@@ -91,7 +172,12 @@ fn resolve(path: &Path) -> Result<PathBuf> {
     let wrong = |message: &str| Error::new(ErrorKind::Config, message).with("path", path.display());
     // The file itself may be missing yet, its folder may not.
     if let Ok(path) = path.canonicalize() {
-        return Ok(path);
+        // Before anything is put beside it.
+        return if path.is_dir() {
+            Err(wrong("the path is a folder"))
+        } else {
+            Ok(path)
+        };
     }
     let name = path
         .file_name()

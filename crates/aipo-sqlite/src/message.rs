@@ -199,7 +199,7 @@ pub(crate) fn promote(batch: &mut Batch<'_>, queue: QueueId, limit: usize) -> ru
          WHERE queue = ?1 AND due_ms <= ?2 ORDER BY due_ms, seq LIMIT ?3",
     )?;
     let due: Vec<(i64, i64, u8)> = due
-        .query_map(params![queue, batch.now_ms, limit as i64], |row| {
+        .query_map(params![queue, batch.now_ms, limit], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -280,7 +280,7 @@ pub(crate) fn bury(batch: &mut Batch<'_>, held: &Held, reason: &str) -> rusqlite
 pub(crate) fn return_all(batch: &mut Batch<'_>, consumer: i64) -> rusqlite::Result<usize> {
     let mut per_queue = batch
         .prepared("SELECT queue, count(*) FROM in_flight WHERE consumer = ?1 GROUP BY queue")?;
-    let per_queue: Vec<(QueueId, i64)> = per_queue
+    let per_queue: Vec<(QueueId, usize)> = per_queue
         .query_map([consumer], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     if per_queue.is_empty() {
@@ -305,12 +305,7 @@ pub(crate) fn return_all(batch: &mut Batch<'_>, consumer: i64) -> rusqlite::Resu
         .prepared("DELETE FROM in_flight WHERE consumer = ?1")?
         .execute([consumer])?;
     for (queue, messages) in per_queue {
-        batch.count(
-            queue,
-            Some(Place::InFlight),
-            Some(Place::Ready),
-            messages as usize,
-        );
+        batch.count(queue, Some(Place::InFlight), Some(Place::Ready), messages);
     }
     Ok(returned)
 }
@@ -359,7 +354,7 @@ pub(crate) fn purge(
     ] {
         let chosen: Vec<(i64, i64)> = batch
             .prepared(choose)?
-            .query_map(params![queue, before, limit as i64], |row| {
+            .query_map(params![queue, before, limit], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?
             .collect::<rusqlite::Result<_>>()?;
@@ -434,4 +429,40 @@ fn delete(batch: &mut Batch<'_>, seq: i64) -> rusqlite::Result<()> {
         .prepared("DELETE FROM message WHERE seq = ?1")?
         .execute([seq])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_stands_for_one_delivery_of_one_message() {
+        for (seq, epoch) in [(1, 0), (1, 1), (2, 1), ((1 << SEQ_BITS) - 1, u16::MAX)] {
+            let hold = Hold { seq, epoch };
+            assert_eq!(Hold::from(DeliveryTag::from(hold)), hold);
+        }
+        assert_eq!(Hold::from(DeliveryTag(u64::MAX)).seq, (1 << SEQ_BITS) - 1);
+    }
+
+    #[test]
+    fn properties_that_could_not_be_read_again_are_refused() {
+        let mut publish = crate::testing::message("q", "a");
+        publish
+            .envelope
+            .properties
+            .other
+            .insert("delivery_tag".to_owned(), "7".into());
+        assert!(NewMessage::encode(publish.clone()).is_ok());
+
+        publish
+            .envelope
+            .properties
+            .other
+            .insert("priority".to_owned(), 3.into());
+        let error = NewMessage::encode(publish)
+            .err()
+            .expect("two values for one name");
+
+        assert_eq!(error.kind(), ErrorKind::Codec);
+    }
 }

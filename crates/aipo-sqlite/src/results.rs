@@ -15,9 +15,6 @@ use crate::time::{after_ms, now_ms};
 use crate::wake::RECHECK;
 use crate::writer::Weight;
 
-/// Rows that a sweep deletes in one step; other operations run in between.
-pub(crate) const SWEEP_STEP: usize = 1_000;
-
 pub(crate) struct SqliteResults(pub(crate) Arc<Handle>);
 
 #[async_trait]

@@ -30,11 +30,11 @@ const READER_CACHE_KIB: usize = 4 * 1024;
 
 /// Bytes of disk that the WAL keeps when it starts anew. More than it usually takes; it grows beyond
 /// only while a foreign program reads for long.
-const WAL_KEPT: u32 = 64 * 1024 * 1024;
+pub(crate) const WAL_KEPT: u32 = 64 * 1024 * 1024;
 
 /// Bytes in a page of a new file. Measured with messages of 1 KiB: 8 KiB waste less at the end of
 /// a page than SQLite's 4 KiB, and larger ones make small changes dear.
-const PAGE_SIZE: u32 = 8192;
+pub(crate) const PAGE_SIZE: u32 = 8192;
 
 /// Opens the file for writing, creates or migrates it. Only with the file lock held.
 ///
@@ -151,4 +151,138 @@ fn opening(error: rusqlite::Error, options: &SqliteOptions) -> Error {
 
 fn about(options: &SqliteOptions, kind: ErrorKind, message: &str) -> Error {
     Error::new(kind, message).with("path", options.path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn folder() -> (TempDir, SqliteOptions) {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let options = SqliteOptions::new(folder.path().join("test.db"));
+        (folder, options)
+    }
+
+    fn refused(options: &SqliteOptions) -> Error {
+        open_writer(options).expect_err("the file is refused")
+    }
+
+    #[test]
+    fn a_new_file_is_brought_to_the_newest_version() {
+        let (_folder, options) = folder();
+
+        let conn = open_writer(&options).expect("open");
+
+        assert_eq!(version(&conn).expect("version"), Some(MIGRATIONS.len()));
+        let mode: String = conn
+            .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+            .expect("journal mode");
+        assert_eq!(mode, "wal");
+        let page_size: u32 = conn
+            .query_row("PRAGMA page_size", [], |row| row.get(0))
+            .expect("page size");
+        assert_eq!(page_size, PAGE_SIZE);
+    }
+
+    #[test]
+    fn a_file_that_exists_is_opened_as_it_is() {
+        let (_folder, options) = folder();
+        let conn = open_writer(&options).expect("open");
+        conn.execute("INSERT INTO queue (name) VALUES ('kept')", [])
+            .expect("insert");
+        drop(conn);
+
+        let conn = open_writer(&options).expect("open again");
+
+        let name: String = conn
+            .query_row("SELECT name FROM queue", [], |row| row.get(0))
+            .expect("the row");
+        assert_eq!(name, "kept");
+    }
+
+    #[test]
+    fn every_version_is_brought_to_the_newest() {
+        for old in 0..MIGRATIONS.len() {
+            let (_folder, options) = folder();
+            let conn = Connection::open(&options.path).expect("open");
+            for migration in &MIGRATIONS[..old] {
+                conn.execute_batch(migration).expect("migration");
+            }
+            if old > 0 {
+                conn.pragma_update(None, "application_id", APPLICATION_ID)
+                    .expect("pragma");
+                conn.pragma_update(None, "user_version", old)
+                    .expect("pragma");
+            }
+            drop(conn);
+
+            let conn = open_writer(&options).expect("open");
+
+            assert_eq!(
+                version(&conn).expect("version"),
+                Some(MIGRATIONS.len()),
+                "from {old}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_newer_program_is_refused_and_left_alone() {
+        let (_folder, options) = folder();
+        let newer = MIGRATIONS.len() + 1;
+        let conn = open_writer(&options).expect("open");
+        conn.pragma_update(None, "user_version", newer)
+            .expect("pragma");
+        drop(conn);
+
+        let error = refused(&options);
+
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("newer"), "{error}");
+        let conn = Connection::open(&options.path).expect("open");
+        assert_eq!(version(&conn).expect("version"), Some(newer));
+    }
+
+    #[test]
+    fn a_database_of_another_program_is_refused_and_left_alone() {
+        let (_folder, options) = folder();
+        let conn = Connection::open(&options.path).expect("open");
+        conn.execute_batch("CREATE TABLE theirs (a)")
+            .expect("create");
+        drop(conn);
+        let before = std::fs::read(&options.path).expect("read");
+
+        let error = refused(&options);
+
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("test.db"), "{error}");
+        assert_eq!(std::fs::read(&options.path).expect("read"), before);
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused_and_left_alone() {
+        let (_folder, options) = folder();
+        let text = "not a database, and long enough to have a header ".repeat(40);
+        std::fs::write(&options.path, &text).expect("write");
+
+        let error = refused(&options);
+
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(std::fs::read_to_string(&options.path).expect("read"), text);
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let (_folder, options) = folder();
+        let _writer = open_writer(&options).expect("open");
+        let reader = open_reader(&options.path).expect("open for reading");
+
+        let error = reader
+            .execute("DELETE FROM queue", [])
+            .expect_err("it may only read");
+
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly));
+    }
 }

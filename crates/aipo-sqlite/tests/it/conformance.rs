@@ -1,15 +1,18 @@
 //! The behaviour suite that every store runs.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aipo_core::{Clock, Store};
 use aipo_sqlite::{SqliteOptions, Synchronous};
 use tempfile::TempDir;
 
-/// One folder per case, removed with it.
+use crate::sound::assert_sound;
+
+/// One folder per case. What the case left in its files is checked when it is over.
 struct Sqlite {
     folder: TempDir,
-    opened: std::sync::atomic::AtomicUsize,
+    opened: AtomicUsize,
 }
 
 impl Sqlite {
@@ -17,7 +20,7 @@ impl Sqlite {
         let folder = tempfile::tempdir().expect("a folder for the test");
         Self {
             folder,
-            opened: Default::default(),
+            opened: AtomicUsize::new(0),
         }
     }
 }
@@ -32,9 +35,7 @@ async fn connect(path: PathBuf, clock: Clock) -> Store {
 
 impl aipo_conformance::Harness for Sqlite {
     async fn open(&self, clock: Clock) -> Store {
-        let number = self
-            .opened
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self.opened.fetch_add(1, Ordering::Relaxed);
         connect(self.folder.path().join(format!("{number}.db")), clock).await
     }
 
@@ -44,6 +45,16 @@ impl aipo_conformance::Harness for Sqlite {
             .strip_prefix("sqlite://")
             .expect("the store's own URL");
         connect(path.into(), clock).await
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            for number in 0..*self.opened.get_mut() {
+                assert_sound(&self.folder.path().join(format!("{number}.db")));
+            }
+        }
     }
 }
 

@@ -1,3 +1,7 @@
 //! Tests of the store through its contracts.
 
 mod conformance;
+mod fetch;
+mod files;
+mod processes;
+mod sound;

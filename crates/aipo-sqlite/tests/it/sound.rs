@@ -1,0 +1,73 @@
+//! What holds of the tables after every commit, whatever was done.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+/// Each query finds what contradicts the sentence beside it.
+const CONTRADICTIONS: [(&str, &str); 5] = [
+    (
+        "a message is in exactly one place",
+        "SELECT message.seq FROM message
+         LEFT JOIN (
+             SELECT seq FROM ready
+             UNION ALL SELECT seq FROM parked
+             UNION ALL SELECT seq FROM in_flight
+             UNION ALL SELECT seq FROM dead
+         ) AS place USING (seq)
+         GROUP BY message.seq HAVING count(place.seq) <> 1",
+    ),
+    (
+        "a place holds a message that is there, of the queue that it says",
+        "SELECT place.seq FROM (
+             SELECT seq, queue FROM ready
+             UNION ALL SELECT seq, queue FROM parked
+             UNION ALL SELECT seq, queue FROM in_flight
+             UNION ALL SELECT seq, queue FROM dead
+         ) AS place
+         LEFT JOIN message ON message.seq = place.seq AND message.queue = place.queue
+         WHERE message.seq IS NULL",
+    ),
+    (
+        "the counts of a queue are those of its tables",
+        "SELECT id FROM queue WHERE (ready, parked, in_flight, dead) <> (
+             (SELECT count(*) FROM ready WHERE queue = queue.id),
+             (SELECT count(*) FROM parked WHERE queue = queue.id),
+             (SELECT count(*) FROM in_flight WHERE queue = queue.id),
+             (SELECT count(*) FROM dead WHERE queue = queue.id)
+         )",
+    ),
+    (
+        "what is in flight has a holder",
+        "SELECT seq FROM in_flight WHERE consumer NOT IN (SELECT id FROM consumer)",
+    ),
+    (
+        "no number lies beyond the sequence",
+        "SELECT seq FROM (
+             SELECT seq FROM message UNION ALL SELECT seq FROM result
+             UNION ALL SELECT id FROM consumer UNION ALL SELECT fence FROM fact WHERE fence NOT NULL
+         ) WHERE seq >= (SELECT next FROM sequence)",
+    ),
+];
+
+pub(crate) fn assert_sound(path: &Path) {
+    let conn = Connection::open(path).expect("open");
+    conn.busy_timeout(std::time::Duration::from_secs(30))
+        .expect("busy timeout");
+    // One view of all tables: threads of the store may still be at work.
+    let tx = conn.unchecked_transaction().expect("begin");
+    for (sentence, query) in CONTRADICTIONS {
+        let found: Vec<i64> = tx
+            .prepare(query)
+            .expect("the tables are as the query has them")
+            .query_map([], |row| row.get(0))
+            .expect("query")
+            .collect::<rusqlite::Result<_>>()
+            .expect("rows");
+        assert!(found.is_empty(), "{sentence}: not so for {found:?}");
+    }
+    let integrity: String = tx
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .expect("integrity check");
+    assert_eq!(integrity, "ok");
+}
