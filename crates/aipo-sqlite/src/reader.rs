@@ -48,7 +48,8 @@ impl Reader {
         Ok(Self(sender))
     }
 
-    /// Reads, and answers when it is done.
+    /// Reads, in one transaction, and answers when it is done. So a look at many rows sees one
+    /// moment, a message on the move in one place, and pays once for SQLite's locks.
     pub(crate) async fn read<T, F>(&self, read: F) -> Result<T>
     where
         T: Send + 'static,
@@ -58,7 +59,9 @@ impl Reader {
         let job: Job = Box::new(move |conn| {
             if !reply.is_closed() {
                 // Who asked may have left meanwhile, and then nobody misses the answer.
-                let _ = reply.send(read(conn).map_err(storage));
+                let snapshot = conn.unchecked_transaction();
+                let answer = snapshot.and_then(|snapshot| read(&snapshot));
+                let _ = reply.send(answer.map_err(storage));
             }
         });
         self.0.send(job).await.map_err(|_| closed())?;

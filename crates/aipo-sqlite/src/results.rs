@@ -105,10 +105,9 @@ impl SqliteResults {
         let (id, awaited) = (id.clone(), self.0.awaited.clone());
         let now_ms = now_ms(&self.0.clock);
         let look = move |conn: &Connection| {
-            // One view of the table for the look and for where catching up begins.
-            let tx = conn.unchecked_transaction()?;
-            awaited.begin(&tx)?;
-            let mut select = tx.prepare_cached(
+            // The look and where catching up begins see the table at the same moment.
+            awaited.begin(conn)?;
+            let mut select = conn.prepare_cached(
                 "SELECT status, meta FROM result
                  WHERE task_id = ?1 AND (expires_ms IS NULL OR expires_ms > ?2)",
             )?;
