@@ -1,0 +1,23 @@
+//! A small inventory system: long imports and exports as background jobs.
+//!
+//! | module | answers |
+//! |---|---|
+//! | [`catalog`] | what is stored, and what happens when a row is saved? |
+//! | [`import`] | how does a CSV file become rows, each line exactly once? |
+//! | [`export`] | how do rows become a file, in bounded memory? |
+//! | [`metrics`] | what does the dashboard show? |
+//! | [`sample`] | what can the program be tried with? |
+//! | [`media`] | where do files stand? |
+//! | [`locale`] | how are amounts and dates written in Brazil? |
+
+pub mod api;
+pub mod catalog;
+pub mod cli;
+pub mod export;
+pub mod import;
+pub mod jobs;
+pub mod locale;
+pub mod media;
+pub mod metrics;
+pub mod sample;
+pub mod tasks;

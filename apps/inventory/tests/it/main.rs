@@ -1,0 +1,7 @@
+//! Tests of the program as its users meet it: over HTTP, and as real processes.
+
+mod api;
+mod cli;
+mod crash;
+mod shop;
+mod tasks;
