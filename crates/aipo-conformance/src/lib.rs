@@ -107,6 +107,7 @@ macro_rules! conformance {
                 count {
                     the_first_of_a_fetch_are_counted_as_asked,
                     counting_more_than_come_counts_those_that_come,
+                    what_was_started_before_comes_uncounted,
                     a_start_counts_what_it_names,
                     a_start_of_nothing_counts_nothing,
                     a_delivery_is_counted_once_however_often_it_is_started,

@@ -190,16 +190,29 @@ impl Deref for Holder {
 }
 
 impl Holder {
-    /// Fetches what is ready now, at most `max`, all counted as started.
+    /// Fetches what is ready now, at most `max`, all counted as started: by the fetch, or afterwards
+    /// where they were started before.
     pub(crate) async fn take(&self, max: usize) -> Vec<Delivery> {
-        self.0
+        let mut taken = self
+            .0
             .fetch(Fetch {
                 max,
                 started: max,
                 wait: Duration::ZERO,
             })
             .await
-            .expect("fetch")
+            .expect("fetch");
+        let again = taken.iter_mut().filter(|delivery| !delivery.started);
+        let mut again: Vec<&mut Delivery> = again.collect();
+        if !again.is_empty() {
+            let tags: Vec<_> = again.iter().map(|delivery| delivery.tag).collect();
+            self.0.start(&tags).await.expect("start");
+        }
+        for delivery in &mut again {
+            delivery.started = true;
+            delivery.deliveries += 1;
+        }
+        taken
     }
 
     /// Fetches what is ready now, at most `max`, none counted.

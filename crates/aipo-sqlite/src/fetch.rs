@@ -132,7 +132,6 @@ impl FetchJob {
             && let Some((head, seq)) = merge.next(batch)?
         {
             let (queue, ref name) = source.queues[head];
-            let started = taken.len() < self.started;
             let (mut deliveries, envelope) = read.query_row([seq], |row| {
                 let envelope = StoredEnvelope {
                     headers: row.get(1)?,
@@ -141,6 +140,7 @@ impl FetchJob {
                 };
                 Ok((row.get::<_, u32>(0)?, envelope))
             })?;
+            let started = taken.len() < self.started && deliveries == 0;
             deliveries = deliveries.saturating_add(u32::from(started));
             insert.execute(params![
                 source.consumer,

@@ -7,6 +7,7 @@ use aipo_core::{Clock, Error, ErrorKind, Result, Store};
 /// | URL | store |
 /// |---|---|
 /// | `sqlite://relative.db`, `sqlite:///absolute.db` | one SQLite file, see the crate `aipo-sqlite` for its options |
+/// | `redis://`, `rediss://`, `redis+socket://` | Redis or Valkey, feature `redis`, see the crate `aipo-redis` for its options |
 /// | `memory://` | this process only, gone with it |
 ///
 /// # Errors
@@ -22,14 +23,22 @@ pub async fn connect(url: &str, clock: Clock) -> Result<Store> {
             options.clock = clock;
             aipo_sqlite::connect(options).await
         }
-        Some(scheme @ ("redis" | "rediss" | "amqp" | "amqps" | "postgres" | "postgresql")) => {
-            let message =
-                format!("there is no {scheme} store yet; sqlite:// and memory:// are there");
-            Err(Error::new(ErrorKind::Config, message))
+        // The server tells the time there, which is the same for all processes.
+        #[cfg(feature = "redis")]
+        Some("redis" | "rediss" | "redis+socket") => {
+            aipo_redis::connect(aipo_redis::RedisOptions::from_url(url)?).await
         }
+        #[cfg(not(feature = "redis"))]
+        Some(scheme @ ("redis" | "rediss" | "redis+socket")) => Err(not_there(scheme)),
+        Some(scheme @ ("amqp" | "amqps" | "postgres" | "postgresql")) => Err(not_there(scheme)),
         _ => {
             let message = format!("no store has URLs like {url:?}; try sqlite://aipo.db");
             Err(Error::new(ErrorKind::Config, message))
         }
     }
+}
+
+fn not_there(scheme: &str) -> Error {
+    let message = format!("there is no {scheme} store yet; sqlite:// and memory:// are there");
+    Error::new(ErrorKind::Config, message)
 }

@@ -42,6 +42,28 @@ pub async fn counting_more_than_come_counts_those_that_come(harness: &impl Harne
     );
 }
 
+/// It may have been what ended its worker, so the next worker chooses when to run it.
+pub async fn what_was_started_before_comes_uncounted(harness: &impl Harness) {
+    let bed = Fixture::open(harness).await;
+    bed.publish([message("q", "a")]).await;
+    let crashing = bed.consumer(&["q"]).await;
+    crashing.take_one().await;
+    drop(crashing);
+    assert_eq!(bed.outlive_leases().await, 1);
+    bed.publish([message("q", "b")]).await;
+
+    let fetch = Fetch {
+        max: 2,
+        started: 2,
+        wait: std::time::Duration::ZERO,
+    };
+    let consumer = bed.consumer(&["q"]).await;
+    let taken = consumer.fetch(fetch).await.expect("fetch");
+
+    let counted: Vec<_> = taken.iter().map(|d| (d.started, d.deliveries)).collect();
+    assert_eq!(counted, [(false, 1), (true, 1)]);
+}
+
 pub async fn a_start_counts_what_it_names(harness: &impl Harness) {
     let bed = Fixture::open(harness).await;
     bed.publish(numbered("q", 3)).await;

@@ -77,8 +77,9 @@ async fn work(consumer: &Holder, settled: &Mutex<BTreeMap<String, u32>>) -> usiz
         .iter()
         .enumerate()
         .map(|(index, delivery)| {
-            let verdict = match (delivery.deliveries, index % 10) {
-                (1, 0) => Verdict::Requeue,
+            // What was requeued comes uncounted, so it is not requeued again.
+            let verdict = match (delivery.started, index % 10) {
+                (true, 0) => Verdict::Requeue,
                 _ => Verdict::Ack,
             };
             settlement(delivery, verdict)

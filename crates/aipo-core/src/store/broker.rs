@@ -96,7 +96,8 @@ pub trait Consumer: Send + Sync + 'static {
     ///
     /// - A message moves from its queue to in flight in one atomic step; two consumers never hold
     ///   the same message.
-    /// - At most `max` messages come, of which the first `started` have been counted.
+    /// - At most `max` messages come, of which the first `started` have been counted, except those that
+    ///   were started before.
     /// - As many come as are ready, up to `max`.
     /// - With nothing to fetch the answer is empty after `wait`, and no work is done meanwhile.
     /// - Whatever makes a message ready ends the wait: a publish, a due time, a recovery, a message
@@ -159,7 +160,9 @@ pub struct Publish {
 pub struct Fetch {
     /// How many messages at most.
     pub max: usize,
-    /// How many of them, from the first on, are to be counted as started at once.
+    /// How many of them, from the first on, are to be counted as started at once. A message that was
+    /// started before comes uncounted all the same: it may have been what ended its worker, and the
+    /// next one chooses when to run it.
     pub started: usize,
     /// How long to wait for the first.
     pub wait: Duration,

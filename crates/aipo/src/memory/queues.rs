@@ -450,6 +450,7 @@ impl Queues {
             .expect("its lease was checked");
         holder.held.insert(tag, serial);
         let message = self.message_mut(serial);
+        let started = started && message.deliveries == 0;
         message.deliveries += u32::from(started);
         message.place = Place::InFlight { consumer, started };
         Delivery {

@@ -2,9 +2,9 @@
 //!
 //! Before it: the broker. After it: `decode`, for a batch at a time.
 //!
-//! Free slots pull work, so no message waits at a busy worker while another is idle. Only with
-//! `worker_prefetch_multiplier` above 1 are more taken; they wait here, uncounted, and are counted
-//! when a slot is free for them.
+//! Free slots pull work, so no message waits at a busy worker while another is idle. What comes
+//! uncounted waits here until a slot is free and is counted then: what was fetched in excess
+//! (`worker_prefetch_multiplier` above 1), and what was started before.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use super::backoff::Backoff;
 use super::process::process;
 use super::session::Session;
 use super::slots::Slots;
+use super::suspect::{is_suspect, quarantine};
 
 /// How long one fetch waits. Nothing depends on it: a message ends the wait.
 const WAIT: Duration = Duration::from_secs(60);
@@ -53,12 +54,17 @@ pub(crate) async fn fetch(session: &Arc<Session>, slots: &Slots, stop: &Cancella
         match fetched {
             Ok(deliveries) => {
                 backoff = Backoff::new();
-                let (started, waiting): (Vec<_>, Vec<_>) = deliveries
+                let (started, uncounted): (Vec<_>, Vec<_>) = deliveries
                     .into_iter()
                     .partition(|delivery| delivery.started);
+                let (suspects, waiting): (Vec<_>, Vec<_>) =
+                    uncounted.into_iter().partition(is_suspect);
                 held.extend(waiting);
                 if !started.is_empty() {
                     process(session, slots, started).await;
+                }
+                for suspect in suspects {
+                    quarantine(session, slots, suspect).await;
                 }
             }
             Err(error) if error.kind() == ErrorKind::LeaseLost => session.lost.cancel(),
@@ -72,31 +78,43 @@ pub(crate) async fn fetch(session: &Arc<Session>, slots: &Slots, stop: &Cancella
         }
     }
     for delivery in held {
-        let settlement = Settlement {
-            tag: delivery.tag,
-            verdict: Verdict::Release,
-            result: None,
-            publish: Vec::new(),
-        };
-        session.settler.settle(settlement).await;
+        hand_back(session, &delivery).await;
     }
+}
+
+/// Gives a delivery back that was not run.
+pub(crate) async fn hand_back(session: &Session, delivery: &Delivery) {
+    let settlement = Settlement {
+        tag: delivery.tag,
+        verdict: Verdict::Release,
+        result: None,
+        publish: Vec::new(),
+    };
+    session.settler.settle(settlement).await;
 }
 
 /// Counts and processes deliveries that waited for a slot.
 async fn start_held(session: &Arc<Session>, slots: &Slots, mut batch: Vec<Delivery>) {
+    if count_start(session, &mut batch).await {
+        process(session, slots, batch).await;
+    }
+}
+
+/// Counts deliveries as started; false when the lease is lost, and then they must not run.
+pub(crate) async fn count_start(session: &Session, batch: &mut [Delivery]) -> bool {
     let tags: Vec<DeliveryTag> = batch.iter().map(|delivery| delivery.tag).collect();
     let mut backoff = Backoff::new();
     while let Err(error) = session.consumer.start(&tags).await {
         if error.kind() == ErrorKind::LeaseLost {
             session.lost.cancel();
-            return;
+            return false;
         }
         tracing::warn!(%error, "counting a start failed; trying again");
         backoff.wait().await;
     }
-    for delivery in &mut batch {
+    for delivery in batch {
         delivery.started = true;
         delivery.deliveries += 1;
     }
-    process(session, slots, batch).await;
+    true
 }

@@ -7,6 +7,7 @@
 //! | file | role |
 //! |---|---|
 //! | `fetch` `decode` `gate` `slots` `run` `settle` | the steps, one file each; `process` puts them in order |
+//! | `suspect` | runs what was there at two crashes apart from its like |
 //! | `session` | one lease and everything that depends on it |
 //! | `heartbeat` | renews the lease |
 //! | `maintenance` | brings back what dead workers held, deletes what has expired |
@@ -31,6 +32,7 @@ mod settle;
 mod signals;
 mod slots;
 mod status;
+mod suspect;
 
 use std::fmt;
 use std::sync::Arc;

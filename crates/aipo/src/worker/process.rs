@@ -43,6 +43,13 @@ pub(crate) async fn process(session: &Arc<Session>, slots: &Slots, batch: Vec<De
     });
 }
 
+/// Lets one delivery go its way, to the end.
+pub(crate) async fn run_one(session: Arc<Session>, delivery: Delivery, slot: Slot) {
+    let request = decode(&session.app, delivery);
+    let revoked = revoked(&session, std::slice::from_ref(&request)).await;
+    one(session, request, slot, revoked.into_iter().next().flatten()).await;
+}
+
 /// Which of the requests are revoked; asked again while the store is away, so that a revoke is
 /// never missed.
 async fn revoked(session: &Session, requests: &[Request]) -> Vec<Option<Revoke>> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aipo_core::Result;
 use aipo_core::store::{Consumer, ConsumerOptions};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,10 +33,22 @@ pub(crate) struct Session {
     pub(crate) running: TaskTracker,
     /// The tasks that run, for control and status.
     pub(crate) tasks: Arc<Tasks>,
+    /// Deliveries that are run one by one, see `suspect`.
+    pub(crate) suspects: Suspects,
+    /// Cancelled when the worker takes no more messages.
+    pub(crate) stopping: CancellationToken,
     /// Cancelled when the lease is lost.
     pub(crate) lost: CancellationToken,
     /// Cancelled when what still runs must end at once.
     pub(crate) interrupted: CancellationToken,
+}
+
+/// Where suspects wait.
+pub(crate) struct Suspects {
+    /// A place to wait in.
+    pub(crate) places: Arc<Semaphore>,
+    /// The turn to run.
+    pub(crate) turn: Semaphore,
 }
 
 /// Runs one session to its end.
@@ -67,6 +80,11 @@ pub(crate) async fn session(shared: &Shared, slots: &Slots, stop: &Stop) -> Resu
         extra: shared.concurrency * (settings.worker_prefetch_multiplier - 1),
         running: TaskTracker::new(),
         tasks: shared.tasks.clone(),
+        suspects: Suspects {
+            places: Arc::new(Semaphore::new(shared.concurrency)),
+            turn: Semaphore::new(1),
+        },
+        stopping: stop.warm.clone(),
         lost: lost.clone(),
         interrupted: CancellationToken::new(),
     });

@@ -492,35 +492,82 @@ async fn prefetched_messages_all_run_one_after_the_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_was_started_too_often_is_given_up() {
-    use aipo_core::store::{ConsumerOptions, Fetch};
-
     let app = app(App::builder("t").task(add::task())).await;
     let handle = app.send(add::s(1, 1)).await.expect("sent");
-    let broker = &app.store().broker;
-    let lease = Duration::from_secs(1);
     for _ in 0..3 {
-        let options = ConsumerOptions {
-            name: "doomed".into(),
-            queues: vec!["celery".into()],
-            lease,
-        };
-        let consumer = broker.consume(options).await.expect("a consumer");
-        let fetch = Fetch {
-            max: 1,
-            started: 1,
-            wait: ENOUGH,
-        };
-        assert_eq!(consumer.fetch(fetch).await.expect("fetched").len(), 1);
-        // Dropped without a word, as a worker that is killed.
-        drop(consumer);
-        tokio::time::advance(lease * 2).await;
-        assert_eq!(broker.recover().await.expect("recovered"), 1);
+        crash(&app, 1).await;
     }
     app.worker().start().await.expect("a worker");
     assert_eq!(
         failure(&handle).await,
         "WorkerLostError: the worker was lost each time it was started (3 times)"
     );
+}
+
+/// Starts what is ready and ends without a word, as a worker that is killed.
+async fn crash(app: &App, messages: usize) {
+    use aipo_core::store::{ConsumerOptions, Fetch};
+
+    let lease = Duration::from_secs(1);
+    let options = ConsumerOptions {
+        name: "doomed".into(),
+        queues: vec!["celery".into()],
+        lease,
+    };
+    let broker = &app.store().broker;
+    let consumer = broker.consume(options).await.expect("a consumer");
+    let fetch = Fetch {
+        max: messages,
+        started: 0,
+        wait: ENOUGH,
+    };
+    let fetched = consumer.fetch(fetch).await.expect("fetched");
+    assert_eq!(fetched.len(), messages);
+    let tags: Vec<_> = fetched.iter().map(|delivery| delivery.tag).collect();
+    consumer.start(&tags).await.expect("counted");
+    drop(consumer);
+    tokio::time::advance(lease * 2).await;
+    assert_eq!(broker.recover().await.expect("recovered"), messages);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_running_at_two_crashes_runs_apart_from_its_like() {
+    let (gate, mut starts) = gate();
+    let app = app(gated_app(&gate)).await;
+    let handles = app.send_all((0..3).map(gated::s)).await.expect("sent");
+    crash(&app, 3).await;
+    crash(&app, 3).await;
+    app.worker().start().await.expect("a worker");
+    let fresh = app.send(gated::s(9)).await.expect("sent");
+
+    // One of the three and the fresh one run; the next of the three waits for its turn.
+    let mut started = [starts.recv().await, starts.recv().await];
+    started.sort();
+    assert_eq!(started, [Some(0), Some(9)]);
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert!(
+        starts.try_recv().is_err(),
+        "the turn lasts for a lease period"
+    );
+    gate.open.add_permits(4);
+    for handle in handles.iter().chain([&fresh]) {
+        handle.get(ENOUGH).await.expect("a value");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn suspects_that_wait_for_each_other_do_not_wait_for_ever() {
+    let app = app(App::builder("t").task(parent::task())).await;
+    let handles = app
+        .send_all((0..2).map(|_| parent::s(1)))
+        .await
+        .expect("sent");
+    crash(&app, 2).await;
+    crash(&app, 2).await;
+    app.worker().start().await.expect("a worker");
+    for handle in handles {
+        assert_eq!(handle.get(ENOUGH).await.expect("a value"), 1);
+    }
 }
 
 /// Notes what it is told.

@@ -159,6 +159,7 @@ impl Queues {
             });
             assert!(before.is_none(), "{before:?} comes before {delivery:?}");
         }
+        let started = started && taken.deliveries == 0;
         assert_eq!(delivery.deliveries, taken.deliveries + u32::from(started));
         assert_eq!(delivery.started, started);
         let tags = &mut self.consumers[consumer].tags;
