@@ -7,3 +7,4 @@ mod golden;
 mod operations;
 mod program;
 mod support;
+mod trouble;

@@ -12,7 +12,7 @@ fn a_worker_runs_what_is_called() {
         "  app         shop\n",
         "  broker      sqlite://",
         "  concurrency 2\n",
-        "  queues      celery\n",
+        "  queues      celery\n              money\n",
         "  tasks       shop.tasks.price\n              shop.tasks.refund\n",
     ] {
         assert!(

@@ -32,18 +32,28 @@ impl Place {
 
     /// The example program on this place's store.
     pub(crate) fn shop<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Said {
-        Said::by(self.program(shop()).args(args))
+        Said::by(self.program(example("shop")).args(args))
     }
 
     /// A worker of the example program, once it is ready. Its lease is short, so that what it tells
     /// of itself is fresh.
     pub(crate) fn worker(&self, args: &[&str]) -> Worker {
-        let mut command = self.program(shop());
+        self.worker_of("shop", args)
+    }
+
+    /// A worker of an example program, once it is ready.
+    pub(crate) fn worker_of(&self, program: &str, args: &[&str]) -> Worker {
+        let mut command = self.program(example(program));
         command
             .arg("worker")
             .args(args)
             .args(["-o", "worker_lease=300ms"]);
         Worker::start(&mut command)
+    }
+
+    /// The URL of the store, for this process.
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite://{}", self.0.path().join("test.db").display())
     }
 
     /// A command with nothing of this process's environment that could change what it does.
@@ -70,13 +80,13 @@ impl Place {
     }
 }
 
-/// The example `shop`, which cargo builds beside the tests.
-fn shop() -> PathBuf {
+/// An example, which cargo builds beside the tests.
+fn example(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("the path of this test");
     let folder = tests.ancestors().nth(2).expect("target/<profile>/deps");
     let path = folder
         .join("examples")
-        .join(format!("shop{}", std::env::consts::EXE_SUFFIX));
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         path.exists(),
         "{} is not built: run `cargo test -p aipo-cli` without `--test`, or build the example first",
@@ -162,17 +172,34 @@ impl Worker {
         assert_eq!(self.signal("-TERM"), Some(0));
     }
 
-    /// Sends it a signal and gives the exit code with which it ends.
-    #[track_caller]
-    pub(crate) fn signal(mut self, signal: &str) -> Option<i32> {
-        let pid = self.process.id().to_string();
-        let sent = Command::new("kill").args([signal, &pid]).status();
-        assert!(
-            sent.is_ok_and(|status| status.success()),
-            "no signal was sent"
-        );
+    /// Its process, to send it signals.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits until it ends, and gives its exit code; `None` when a signal ended it.
+    pub(crate) fn ended(mut self) -> Option<i32> {
         self.process.wait().expect("the process ends").code()
     }
+
+    /// Sends it a signal and gives the exit code with which it ends.
+    #[track_caller]
+    pub(crate) fn signal(self, signal: &str) -> Option<i32> {
+        kill(signal, self.pid());
+        self.ended()
+    }
+}
+
+/// Sends a signal to a process.
+#[track_caller]
+pub(crate) fn kill(signal: &str, pid: u32) {
+    let sent = Command::new("kill")
+        .args([signal, &pid.to_string()])
+        .status();
+    assert!(
+        sent.is_ok_and(|status| status.success()),
+        "no signal was sent"
+    );
 }
 
 impl Drop for Worker {

@@ -3,12 +3,12 @@
 use super::output::redact;
 use super::problem::{Exit, Problem};
 use super::values;
-use crate::{App, AppBuilder};
+use crate::{App, AppBuilder, QueueName};
 
 /// Flags of `worker`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Take tasks from these queues; the default queue otherwise
+    /// Take tasks from these queues; from all that the tasks can go to otherwise
     #[arg(short = 'Q', long, value_name = "QUEUES", value_delimiter = ',')]
     queues: Vec<String>,
     /// How many tasks run at the same time; the setting worker_concurrency otherwise
@@ -39,7 +39,9 @@ impl Args {
         }
         eprint!("{}", self.banner(&app));
         worker.run().await?;
-        Ok(Exit::Done)
+        // Not by returning: the runtime would wait for the threads of plain functions that run past
+        // their time limit, and nobody knows when those end. The worker itself has finished.
+        std::process::exit(Exit::Done as i32)
     }
 
     /// What will run where, told before it does.
@@ -51,8 +53,9 @@ impl Args {
         };
         let concurrency = self.concurrency.map(|slots| slots as usize);
         let concurrency = concurrency.unwrap_or(settings.worker_concurrency);
+        let all = app.queues();
         let queues = if self.queues.is_empty() {
-            vec![settings.task_default_queue.as_str()]
+            all.iter().map(QueueName::as_str).collect()
         } else {
             self.queues.iter().map(String::as_str).collect()
         };
