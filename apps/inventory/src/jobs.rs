@@ -1,25 +1,16 @@
-//! Starts imports and exports, and mends what a crash left between two stores.
+//! Starts imports and exports.
 //!
 //! A job lives in two places: its notification in the catalogue, its task with the broker. The
-//! notification comes first, with the task's id already in it; then the task is sent. A process
-//! that dies in between leaves a pending notification without a task, which [`Inventory::mend`]
-//! sends when a server starts. The task does not mind being sent twice.
+//! notification comes first, with the task's id already in it; then the task is sent. What a crash
+//! leaves in between is brought together by [`mend`](crate::mend).
 
-use aipo::{App, Call, TaskId, TaskState};
-use jiff::SignedDuration;
+use aipo::{App, Call, TaskId};
 
-use crate::catalog::notifications::{self, Kind, NewNotification, Status, TaskNotification};
+use crate::catalog::notifications::{self, Kind, NewNotification};
 use crate::catalog::{self, Catalog, Model};
 use crate::export::Format;
 use crate::media::Media;
 use crate::tasks::{self, JobReport, export_data_async, import_data_async};
-
-/// Age from which a pending notification without a task was left behind by a crash. Younger ones
-/// may be about to be sent by another process.
-const LEFT_BEHIND: SignedDuration = SignedDuration::from_mins(1);
-
-/// Notifications that `mend` looks at in one read.
-const PAGE: usize = 100;
 
 /// The program's parts: whoever has them can start jobs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -106,7 +97,13 @@ impl Inventory {
         })
     }
 
-    async fn send(&self, id: &TaskId, kind: Kind, notification_id: i64) -> aipo::Result<()> {
+    /// Sends the task of a notification; it does not mind being sent twice.
+    pub(crate) async fn send(
+        &self,
+        id: &TaskId,
+        kind: Kind,
+        notification_id: i64,
+    ) -> aipo::Result<()> {
         let call: Call<JobReport> = match kind {
             Kind::Import => import_data_async::s(notification_id),
             // It finds its notification by its own id.
@@ -114,52 +111,6 @@ impl Inventory {
         };
         self.app.send(call.task_id(id.clone())).await?;
         Ok(())
-    }
-
-    /// Sends the tasks of notifications that a crash left without one, and marks those as failed
-    /// whose task has ended without telling. Returns how many were mended.
-    ///
-    /// # Errors
-    /// [`StartError`]; what was mended until then stays so.
-    pub async fn mend(&self) -> Result<usize, StartError> {
-        let mut mended = 0;
-        let mut after = 0;
-        loop {
-            let catalog = self.catalog.clone();
-            let page = tokio::task::spawn_blocking(move || {
-                notifications::unfinished(&*catalog.connect()?, after, PAGE)
-            })
-            .await??;
-            let Some(last) = page.last() else {
-                return Ok(mended);
-            };
-            after = last.id;
-            for job in page {
-                mended += usize::from(self.mend_one(&job).await?);
-            }
-        }
-    }
-
-    /// Compares one notification with its task; true when they had to be brought together.
-    async fn mend_one(&self, job: &TaskNotification) -> Result<bool, StartError> {
-        let task_id = TaskId::from(job.task_id.as_str());
-        let handle = self.app.result::<JobReport>(task_id.clone());
-        match handle.state().await? {
-            None if job.status == Status::Pending
-                && self.catalog.now().duration_since(job.created_at) > LEFT_BEHIND =>
-            {
-                self.send(&task_id, job.kind, job.id).await?;
-                Ok(true)
-            }
-            Some(TaskState::Failure | TaskState::Revoked) => {
-                let catalog = self.catalog.clone();
-                let message = "a tarefa terminou sem concluir";
-                tokio::task::spawn_blocking(move || tasks::fail_job(&catalog, &task_id, message))
-                    .await??;
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
     }
 }
 

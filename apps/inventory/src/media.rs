@@ -17,7 +17,7 @@ const UPLOADS: &str = "uploads";
 const EXPORTS: &str = "exports";
 const PARTIAL: &str = "partial";
 
-/// Age from which a partial file is certainly nobody's any more.
+/// Age from which a file that nobody refers to is certainly nobody's any more.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The media folder. Cheap to clone.
@@ -88,17 +88,40 @@ impl Media {
         }
     }
 
+    /// The uploads and exports, by their relative paths, that have not been touched for more than a
+    /// day. A crash may have left some of them behind, with nobody who refers to them.
+    ///
+    /// # Errors
+    /// When the folders cannot be read.
+    pub fn old_files(&self) -> io::Result<Vec<String>> {
+        let mut old = Vec::new();
+        for folder in [UPLOADS, EXPORTS] {
+            for entry in fs::read_dir(self.root.join(folder))? {
+                let entry = entry?;
+                if is_stale(&entry)?
+                    && let Some(name) = entry.file_name().to_str()
+                {
+                    old.push(format!("{folder}/{name}"));
+                }
+            }
+        }
+        Ok(old)
+    }
+
     fn sweep(&self) -> io::Result<()> {
         for entry in fs::read_dir(self.root.join(PARTIAL))? {
             let entry = entry?;
-            // A clock that went backwards makes a file look new; it is swept another time.
-            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-            if age > STALE {
+            if is_stale(&entry)? {
                 fs::remove_file(entry.path())?;
             }
         }
         Ok(())
     }
+}
+
+fn is_stale(entry: &fs::DirEntry) -> io::Result<bool> {
+    // A clock that went backwards makes a file look new; it is swept another time.
+    Ok(entry.metadata()?.modified()?.elapsed().unwrap_or_default() > STALE)
 }
 
 impl Partial<'_> {

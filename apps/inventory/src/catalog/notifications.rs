@@ -205,6 +205,16 @@ pub fn unfinished(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether a notification refers to this file of the media folder.
+///
+/// # Errors
+/// [`Error::Sqlite`].
+pub fn refers_to(connection: &Connection, file: &str) -> Result<bool, Error> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM task_notification WHERE file = ?1)")?
+        .query_row([file], |row| row.get(0))?)
+}
+
 /// Notes which task does the job; for a task that was sent by another program under an id of its
 /// own.
 ///

@@ -18,7 +18,7 @@ use problem::Problem;
 
 /// Estoque com importações e exportações longas, feitas em segundo plano
 #[derive(Debug, Parser)]
-#[command(name = "inventory", version, about)]
+#[command(name = "inventory", version)]
 struct Cli {
     #[command(flatten)]
     place: Place,

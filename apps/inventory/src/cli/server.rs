@@ -1,10 +1,13 @@
 //! `serve` and `all`: the API, alone or with a worker beside it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use aipo::{App, Signal};
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -17,27 +20,52 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// The API until SIGTERM or Ctrl-C.
 pub(super) async fn serve(place: &Place, options: &aipo::cli::Options) -> Result<(), Problem> {
-    let server = start(place, options).await?;
-    asked_to_stop()
-        .await
-        .map_err(Problem::failed("não há como esperar por sinais"))?;
+    let unheard = || Problem::failed("não há como esperar por sinais");
+    let (bound, _) = bind(place, options).await?;
+    // Before anybody can know that it serves, so that no signal finds it unprepared.
+    let mut signals = StopSignals::listen().map_err(unheard())?;
+    let server = bound.serve();
+    signals.received().await.map_err(unheard())?;
     server.stop().await;
     Ok(())
 }
 
-/// The API and a worker until SIGTERM or Ctrl-C. The worker listens to the signals, so that a
-/// second one makes it hurry; the API stops after it.
+/// The API and a worker until SIGTERM or Ctrl-C. The worker listens to the signals, so that a second
+/// one makes it hurry; the API begins after it and stops after it.
 pub(super) async fn all(place: &Place, options: &aipo::cli::Options) -> Result<(), Problem> {
-    let server = start(place, options).await?;
+    let (bound, app) = bind(place, options).await?;
     tracing::info!(
-        "there is no scheduler yet: the figures of the dashboard are computed when asked for"
+        "there is no scheduler yet: the dashboard's figures are computed when asked for"
     );
-    let worked = server.inventory.app.worker().run().await;
-    server.stop().await;
-    worked.map_err(Problem::failed("o trabalhador parou"))
+    let ready = worker_ready(&app);
+    let mut working = tokio::spawn(app.worker().run());
+    let stopped = tokio::select! {
+        () = ready.notified() => {
+            let server = bound.serve();
+            let stopped = working.await;
+            server.stop().await;
+            stopped
+        }
+        stopped = &mut working => stopped,
+    };
+    stopped
+        .map_err(Problem::failed("o trabalhador foi interrompido"))?
+        .map_err(Problem::failed("o trabalhador parou"))
 }
 
-async fn start(place: &Place, options: &aipo::cli::Options) -> Result<Server, Problem> {
+/// Told when a worker of this process takes tasks.
+fn worker_ready(app: &App) -> Arc<Notify> {
+    let ready = Arc::new(Notify::new());
+    let told = ready.clone();
+    app.signals().connect(move |signal| {
+        if let Signal::WorkerReady { .. } = signal {
+            told.notify_one();
+        }
+    });
+    ready
+}
+
+async fn bind(place: &Place, options: &aipo::cli::Options) -> Result<(Bound, App), Problem> {
     if !place.listen.ip().is_loopback() && !place.behind_proxy {
         return Err(Problem::usage(format!(
             "--listen: {} é alcançável por outras máquinas, e a API acredita no cabeçalho X-User; \
@@ -46,65 +74,100 @@ async fn start(place: &Place, options: &aipo::cli::Options) -> Result<Server, Pr
         )));
     }
     let inventory = open::inventory(place, options).await?;
-    let mended = inventory.mend().await.map_err(Problem::failed(
-        "as tarefas pendentes não puderam ser vistas",
-    ))?;
+    let unseen = "as tarefas pendentes não puderam ser vistas";
+    let mended = inventory.mend().await.map_err(Problem::failed(unseen))?;
     if mended > 0 {
-        tracing::info!(mended, "jobs left behind by a crash were taken up again");
+        tracing::info!(mended, "what a crash had left apart was brought together");
     }
-    let router = api::router(inventory.clone(), place.max_upload);
-    let server = Server::start(place.listen, router, inventory).await?;
-    tracing::info!(address = %server.address, "the API listens");
-    Ok(server)
+    let app = inventory.app.clone();
+    let router = api::router(inventory, place.max_upload);
+    Ok((Bound::new(place.listen, router).await?, app))
 }
 
-/// An API that listens.
+/// An API that has its address, and does not answer yet.
+pub(super) struct Bound {
+    address: SocketAddr,
+    listener: TcpListener,
+    router: Router,
+}
+
+/// An API that answers.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
-    pub(super) inventory: crate::jobs::Inventory,
     stop: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
 }
 
-impl Server {
-    pub(super) async fn start(
-        address: SocketAddr,
-        router: Router,
-        inventory: crate::jobs::Inventory,
-    ) -> Result<Self, Problem> {
-        let in_use = || Problem::failed(format!("a API não pode escutar em {address}"));
-        let listener = TcpListener::bind(address).await.map_err(in_use())?;
-        let address = listener.local_addr().map_err(in_use())?;
-        let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
+impl Bound {
+    pub(super) async fn new(address: SocketAddr, router: Router) -> Result<Self, Problem> {
+        let taken = || Problem::failed(format!("a API não pode escutar em {address}"));
+        let listener = TcpListener::bind(address).await.map_err(taken())?;
+        let address = listener.local_addr().map_err(taken())?;
         Ok(Self {
             address,
-            inventory,
-            stop,
-            serving: tokio::spawn(serving.into_future()),
+            listener,
+            router,
         })
     }
 
-    /// Takes no more requests, and lets those under way finish for a while.
-    pub(super) async fn stop(self) {
-        self.stop.cancel();
-        if tokio::time::timeout(GRACE, self.serving).await.is_err() {
-            tracing::warn!("requests were cut off after {GRACE:?}");
+    pub(super) fn serve(self) -> Server {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let serving = axum::serve(self.listener, self.router).with_graceful_shutdown(stopped);
+        tracing::info!(address = %self.address, "the API answers");
+        Server {
+            address: self.address,
+            stop,
+            serving: tokio::spawn(serving.into_future()),
         }
     }
 }
 
-async fn asked_to_stop() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminated = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = terminated.recv() => Ok(()),
-            interrupted = tokio::signal::ctrl_c() => interrupted,
+impl Server {
+    /// Takes no more requests, and lets those under way finish for a while.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        match tokio::time::timeout(GRACE, self.serving).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::error!(%error, "the API stopped with an error"),
+            Ok(Err(error)) => tracing::error!(%error, "the API was interrupted"),
+            Err(_) => tracing::warn!("requests were cut off after {GRACE:?}"),
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+}
+
+/// SIGTERM and Ctrl-C, heard from the moment that this exists.
+struct StopSignals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Self {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    async fn received(&mut self) -> std::io::Result<()> {
+        #[cfg(unix)]
+        {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+            Ok(())
+        }
+        #[cfg(not(unix))]
+        tokio::signal::ctrl_c().await
+    }
 }

@@ -57,7 +57,7 @@ const fn column(name: &'static str, title: &'static str, kind: Kind, width: u8) 
     }
 }
 
-const ID: Column = column("id", "id", Kind::Count, 4);
+const ID: Column = column("id", "id", Kind::Count, 0);
 const SKU: Column = column("sku", "SKU", Kind::Text, 8);
 const PRODUCT: Column = column("product", "produto", Kind::Text, 16);
 const QUANTITY: Column = column("quantity", "quantidade", Kind::Count, 6);

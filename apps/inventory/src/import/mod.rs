@@ -20,10 +20,10 @@ mod records;
 use std::fs::File;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
 use crate::catalog::imports::{self, Cursor};
-use crate::catalog::notifications::{self, Kind, Progress, Status, TaskNotification};
+use crate::catalog::notifications::{self, Kind, Progress, Status};
 use crate::catalog::save::{self, SaveError};
 use crate::catalog::{self, Catalog, Origin, Refusal, write_on};
 use crate::media::Media;
@@ -160,7 +160,8 @@ pub fn import_file(
     if cursor.records_done != cursor.records_total {
         return Err(FileError::Changed.into());
     }
-    complete(&mut connection, &job, &cursor, catalog.now())?;
+    // False means that another worker has completed it: the same cursor, hence the same outcome.
+    notifications::complete(&connection, job.id, cursor.imported, None, catalog.now())?;
     on_progress(progress(&cursor));
     Ok(progress(&cursor))
 }
@@ -176,22 +177,7 @@ fn commit_line(
 ) -> Result<Cursor, LineError> {
     write_on(connection, |transaction| {
         let saved = match row {
-            Ok(row) => {
-                // A refusal by a hook or by stored data must leave nothing of the row behind, but
-                // keep the transaction, which also records the rejection.
-                let savepoint = transaction.savepoint().map_err(catalog::Error::from)?;
-                match save_row(&savepoint, &row, origin, now) {
-                    Ok(()) => {
-                        savepoint.commit().map_err(catalog::Error::from)?;
-                        Ok(())
-                    }
-                    Err(SaveError::Refused(refusal)) => {
-                        savepoint.finish().map_err(catalog::Error::from)?;
-                        Err(vec![refusal])
-                    }
-                    Err(SaveError::Catalog(error)) => return Err(error.into()),
-                }
-            }
+            Ok(row) => save_whole(transaction, &row, origin, now)?,
             Err(refusals) => Err(refusals),
         };
         match saved {
@@ -209,6 +195,28 @@ fn commit_line(
     })
 }
 
+/// Saves a row with all that its hooks do, or nothing of it when it is refused. The transaction goes
+/// on either way: it also records the rejection.
+fn save_whole(
+    transaction: &mut Transaction<'_>,
+    row: &NewRow,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<Result<(), Vec<Refusal>>, catalog::Error> {
+    let savepoint = transaction.savepoint()?;
+    match save_row(&savepoint, row, origin, now) {
+        Ok(()) => {
+            savepoint.commit()?;
+            Ok(Ok(()))
+        }
+        Err(SaveError::Refused(refusal)) => {
+            savepoint.finish()?;
+            Ok(Err(vec![refusal]))
+        }
+        Err(SaveError::Catalog(error)) => Err(error),
+    }
+}
+
 fn save_row(
     connection: &Connection,
     row: &NewRow,
@@ -223,17 +231,6 @@ fn save_row(
         NewRow::StockMovement(new) => save::movement(connection, new, now),
     }
     .map(|_id| ())
-}
-
-fn complete(
-    connection: &mut Connection,
-    job: &TaskNotification,
-    cursor: &Cursor,
-    now: Timestamp,
-) -> Result<(), ImportError> {
-    // False means that another worker has completed it: the same cursor, hence the same outcome.
-    notifications::complete(connection, job.id, cursor.imported, None, now)?;
-    Ok(())
 }
 
 fn progress(cursor: &Cursor) -> Progress {

@@ -1,6 +1,8 @@
 //! The program's command line, as a process.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Output, Stdio};
 
 fn inventory(folder: &std::path::Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_inventory"))
@@ -71,4 +73,43 @@ fn looking_at_the_tasks_creates_no_database() {
     let output = inventory(folder.path(), &["queues"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!folder.path().join("inventory.db").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_program_serves_and_works_until_it_is_asked_to_stop() {
+    for command in ["all", "serve"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut program = Command::new(env!("CARGO_BIN_EXE_inventory"))
+            .args([command, "--listen", "127.0.0.1:0"])
+            .current_dir(folder.path())
+            .env("NO_COLOR", "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut log = BufReader::new(program.stderr.take().expect("piped")).lines();
+        let address = log
+            .by_ref()
+            .map(|line| line.expect("text"))
+            .find_map(|line| Some(line.split_once("address=")?.1.to_owned()))
+            .expect("it says where it listens");
+
+        let mut stream = TcpStream::connect(address.trim()).expect("it listens");
+        stream
+            .write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        assert!(answer.contains("\"status\":\"healthy\""), "{answer}");
+
+        let asked = Command::new("kill")
+            .args(["-TERM", &program.id().to_string()])
+            .status();
+        assert!(asked.expect("kill runs").success());
+        // Read to the end, so that the program never waits for somebody to take its log.
+        let rest: Vec<String> = log.map(|line| line.expect("text")).collect();
+        let status = program.wait().expect("it ends");
+        assert!(status.success(), "{command}: {status}: {rest:?}");
+    }
 }

@@ -216,7 +216,20 @@ async fn what_a_crash_left_behind_is_mended() {
             .expect("created")
     };
 
-    assert_eq!(shop.inventory.mend().await.expect("mends"), 2);
+    let orphan = shop.inventory.media.path("uploads/orphan.csv");
+    let fresh = shop.inventory.media.path("uploads/fresh.csv");
+    for file in [&orphan, &fresh] {
+        std::fs::write(file, "sku\n").expect("written");
+    }
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    let file = std::fs::File::options()
+        .write(true)
+        .open(&orphan)
+        .expect("opens");
+    file.set_modified(long_ago).expect("dated back");
+
+    assert_eq!(shop.inventory.mend().await.expect("mends"), 3);
+    assert!(!orphan.exists() && fresh.exists());
     assert_eq!(shop.job(revoked.notification_id).status, Status::Failed);
     assert_eq!(shop.job(waiting.notification_id).status, Status::Pending);
     let worker = shop.worker().await;

@@ -20,6 +20,9 @@ CREATE TABLE task_notification (
     finished_at_ms INTEGER
 ) STRICT;
 CREATE INDEX task_notification_by_user ON task_notification (user, id);
+CREATE INDEX task_notification_by_file ON task_notification (file);
+CREATE INDEX task_notification_unfinished ON task_notification (id)
+    WHERE status IN ('pending', 'processing');
 
 -- How far an import has come. A line's effect and the step of this cursor are one transaction,
 -- which is what makes a killed import continue with the next line.

@@ -17,7 +17,7 @@ pub(super) struct Contents {
     /// Rows; a PDF is asked for its pages instead.
     pub(super) rows: Option<u64>,
     /// Pages of a PDF.
-    pub(super) pages: Option<usize>,
+    pub(super) pages: Option<u32>,
 }
 
 pub(super) fn contents(path: &Path, format: Format) -> Result<Contents, AnyError> {
@@ -30,7 +30,7 @@ pub(super) fn contents(path: &Path, format: Format) -> Result<Contents, AnyError
         Format::Json => json_rows(path).map(rows),
         Format::Xml => xml_rows(path).map(rows),
         Format::Pdf => {
-            let pages = Document::load(path)?.get_pages().len();
+            let pages = Document::load_metadata(path)?.page_count;
             Ok(Contents {
                 rows: None,
                 pages: Some(pages),

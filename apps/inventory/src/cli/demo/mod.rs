@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::problem::Problem;
-use super::server::Server;
+use super::server::Bound;
 use super::{Place, open};
 use crate::api::{self, DEFAULT_MAX_UPLOAD};
 use scenario::Scenario;
@@ -58,7 +58,7 @@ pub(super) async fn run(args: Args, options: &aipo::cli::Options) -> Result<(), 
     let worker = inventory.app.worker().start().await;
     let worker = worker.map_err(Problem::failed("o trabalhador não começa"))?;
     let router = api::router(inventory.clone(), place.max_upload);
-    let server = Server::start(place.listen, router, inventory.clone()).await?;
+    let server = Bound::new(place.listen, router).await?.serve();
 
     let scenario = Scenario::new(server.address, inventory, folder, args.rows, args.seed);
     // Blocking, as its HTTP client is.

@@ -143,7 +143,7 @@ impl Scenario {
             if let Some(rows) = rows {
                 expect("linhas no arquivo", &rows.into(), imported)?;
             }
-            let pages = pages.map(|pages| format!(", {} páginas", format_count(pages as u64)));
+            let pages = pages.map(|pages| format!(", {} páginas", format_count(pages.into())));
             println!(
                 "  {}: {} KB{}",
                 path.file_name().unwrap_or_default().to_string_lossy(),
