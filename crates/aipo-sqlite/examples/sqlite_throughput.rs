@@ -1,4 +1,4 @@
-//! Measures the store through its contracts: `cargo run --release -p aipo-sqlite --example throughput`.
+//! Measures the store through its contracts: `cargo run --release -p aipo-sqlite --example sqlite_throughput`.
 //!
 //! Arguments: `--messages 200000`, `--body 1000` (bytes), `--backlog 0` (messages of another queue that
 //! wait meanwhile), `--synchronous normal`, `--dir` (a folder on the disk to measure; default: the

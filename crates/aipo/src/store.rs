@@ -29,16 +29,20 @@ pub async fn connect(url: &str, clock: Clock) -> Result<Store> {
             aipo_redis::connect(aipo_redis::RedisOptions::from_url(url)?).await
         }
         #[cfg(not(feature = "redis"))]
-        Some(scheme @ ("redis" | "rediss" | "redis+socket")) => Err(not_there(scheme)),
-        Some(scheme @ ("amqp" | "amqps" | "postgres" | "postgresql")) => Err(not_there(scheme)),
+        Some("redis" | "rediss" | "redis+socket") => {
+            let message =
+                "this program was built without the Redis store, the feature `redis` of aipo";
+            Err(Error::new(ErrorKind::Config, message))
+        }
+        Some(scheme @ ("amqp" | "amqps" | "postgres" | "postgresql")) => {
+            let message = format!(
+                "there is no {scheme} store yet; sqlite://, redis:// and memory:// are there"
+            );
+            Err(Error::new(ErrorKind::Config, message))
+        }
         _ => {
             let message = format!("no store has URLs like {url:?}; try sqlite://aipo.db");
             Err(Error::new(ErrorKind::Config, message))
         }
     }
-}
-
-fn not_there(scheme: &str) -> Error {
-    let message = format!("there is no {scheme} store yet; sqlite:// and memory:// are there");
-    Error::new(ErrorKind::Config, message)
 }

@@ -18,6 +18,8 @@ pub(crate) fn cargo(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Comman
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(crate::root()).args(args);
+    // The tools step has seen to it that the servers are there; a test that finds none must fail.
+    command.env("AIPO_REQUIRE_SERVERS", "1");
     if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
         // Its output may go through a pipe, on which it would not use colour by itself.
         command.env("CARGO_TERM_COLOR", "always");

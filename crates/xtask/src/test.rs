@@ -194,6 +194,9 @@ fn doc() -> Result<String> {
 const TARGETS: [&str; 4] = ["--lib", "--bins", "--tests", "--examples"];
 
 fn tests() -> Result<String> {
+    // Tests run some of the examples, which nextest does not build as programs.
+    let mut examples = cargo(["build", "--examples"]);
+    process::run(examples.args(EVERYTHING))?;
     if tools::has_nextest() {
         let mut command = cargo(["nextest", "run", "--no-fail-fast"]);
         command.args(EVERYTHING).args(TARGETS);

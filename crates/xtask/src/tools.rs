@@ -1,6 +1,8 @@
 //! What must be installed, and how to install it.
 
-use crate::process::answers;
+use std::process::Command;
+
+use crate::process::{self, answers};
 use crate::{Result, cargo};
 
 /// Looks for everything that the other steps call, so that what is missing is told by name and not
@@ -22,6 +24,13 @@ pub(crate) fn check() -> Result<String> {
                 .to_owned(),
         );
     }
+    if !has_redis() && !install_redis()? {
+        missing.push(
+            "redis-server, which the tests of the Redis store start: apt-get install redis-server, \
+             brew install redis"
+                .to_owned(),
+        );
+    }
     if !missing.is_empty() {
         return Err(format!("missing: {}", missing.join("; missing: ")).into());
     }
@@ -29,6 +38,34 @@ pub(crate) fn check() -> Result<String> {
         true => "all there, with nextest".to_owned(),
         false => "all there; without nextest, so tests run by `cargo test`".to_owned(),
     })
+}
+
+fn has_redis() -> bool {
+    answers("redis-server", &["--version"])
+}
+
+/// Installs Redis where this program may: as root on Debian and its like. Whether it is there then.
+fn install_redis() -> Result<bool> {
+    let id = Command::new("id").arg("-u").output();
+    let is_root = id.is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    if !is_root || !answers("apt-get", &["--version"]) {
+        return Ok(false);
+    }
+    println!("installing redis-server with apt-get");
+    process::run(Command::new("apt-get").args(["-qq", "update"]))?;
+    let install = [
+        "-qq",
+        "install",
+        "-y",
+        "--no-install-recommends",
+        "redis-server",
+    ];
+    process::run(
+        Command::new("apt-get")
+            .args(install)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )?;
+    Ok(has_redis())
 }
 
 /// Whether tests can run in parallel processes.

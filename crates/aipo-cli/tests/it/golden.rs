@@ -118,7 +118,7 @@ const MISTAKES: &[&[&str]] = &[
     &["settings", "--config", "missing.toml"],
     &["settings", "--config", "bad.toml"],
     &["settings", "--loglevel", "loud"],
-    &["queues", "--broker", "redis://localhost"],
+    &["queues", "--broker", "postgres://localhost"],
     &["queues", "--broker", "nonsense"],
     &["queues", "--broker", "sqlite://t.db?journal=off"],
     &["bench"],

@@ -1,0 +1,199 @@
+//! The names of all keys.
+//!
+//! Celery's own, which Python programs share:
+//!
+//! | key | type | content |
+//! |---|---|---|
+//! | `{queue}`, `{queue}` sep `{step}` | list | messages by priority step, the newest on the left |
+//! | `_kombu.binding.{queue}`, `_kombu.binding_permanent.{queue}` | set | the queue's binding |
+//! | `celery-task-meta-{id}` | string | a result; also the channel that tells of it |
+//!
+//! And aipo's, which nobody else knows:
+//!
+//! | key | type | content |
+//! |---|---|---|
+//! | `aipo:queues` | set | the queues that exist |
+//! | `aipo:consumers` | zset | id of a consumer, by the end of its lease |
+//! | `aipo:consumer:{id}` | hash | `name`, `steps`, `queue:{n}`, `list:{lane}`, `floor`; what it holds as `{lane}:{started}:{number}`, and `started:{number}` for what was started later |
+//! | `aipo:parked:{queue}` | zset | messages that are not due, by due time |
+//! | `aipo:parked-number` | string | the number of the last parked message |
+//! | `aipo:dead`, `aipo:dead:{queue}` | zset | ids of dead letters: all, and of one queue |
+//! | `aipo:dead-id` | string | the id of the last dead letter |
+//! | `aipo:letter:{id}` | hash | a dead letter |
+//! | `aipo:facts`, `aipo:fact-names`, `aipo:fact-expiries` | hash, zset, zset | the state store |
+//! | `aipo:fence` | string | the number of the last claim |
+//! | `aipo:state:{result}` | string | the state of a result whose bytes do not tell it |
+//! | `aipo:result-expiries` | zset | only with a clock of the store's own |
+
+use aipo_core::{QueueName, TaskId};
+
+use crate::config::RedisOptions;
+
+pub(crate) struct Keys {
+    prefix: String,
+    result_prefix: String,
+    sep: String,
+    /// The priorities that have lists, rising from 0.
+    pub(crate) steps: Vec<u8>,
+}
+
+macro_rules! fixed_keys {
+    ($($name:ident = $key:literal;)+) => {$(
+        pub(crate) fn $name(&self) -> String {
+            format!("{}{}", self.prefix, $key)
+        }
+    )+};
+}
+
+impl Keys {
+    pub(crate) fn new(options: &RedisOptions) -> Self {
+        let prefix = options.global_keyprefix.clone();
+        let mut result_prefix = options
+            .result_keyprefix
+            .clone()
+            .unwrap_or_else(|| prefix.clone());
+        if !result_prefix.is_empty() && !result_prefix.ends_with([':', '_', '-', '.']) {
+            result_prefix.push('_');
+        }
+        Self {
+            prefix,
+            result_prefix,
+            sep: options.sep.clone(),
+            steps: options.priority_steps.clone(),
+        }
+    }
+
+    fixed_keys! {
+        queues = "aipo:queues";
+        consumers = "aipo:consumers";
+        consumer_prefix = "aipo:consumer:";
+        parked_number = "aipo:parked-number";
+        dead = "aipo:dead";
+        dead_id = "aipo:dead-id";
+        letter_prefix = "aipo:letter:";
+        facts = "aipo:facts";
+        fact_names = "aipo:fact-names";
+        fact_expiries = "aipo:fact-expiries";
+        fence = "aipo:fence";
+        note_prefix = "aipo:state:";
+        result_expiries = "aipo:result-expiries";
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(crate) fn sep(&self) -> &str {
+        &self.sep
+    }
+
+    pub(crate) fn consumer(&self, id: &str) -> String {
+        format!("{}aipo:consumer:{id}", self.prefix)
+    }
+
+    pub(crate) fn parked(&self, queue: &QueueName) -> String {
+        format!("{}aipo:parked:{queue}", self.prefix)
+    }
+
+    pub(crate) fn dead_of(&self, queue: &QueueName) -> String {
+        format!("{}aipo:dead:{queue}", self.prefix)
+    }
+
+    pub(crate) fn result(&self, id: &TaskId) -> String {
+        format!("{}celery-task-meta-{id}", self.result_prefix)
+    }
+
+    /// The list of a queue for one of the steps.
+    pub(crate) fn list(&self, queue: &QueueName, step: u8) -> String {
+        match step {
+            0 => format!("{}{queue}", self.prefix),
+            _ => format!("{}{queue}{}{step}", self.prefix, self.sep),
+        }
+    }
+
+    /// All lists of a queue, the most urgent first.
+    pub(crate) fn lists(&self, queue: &QueueName) -> impl Iterator<Item = String> {
+        self.steps.iter().map(move |step| self.list(queue, *step))
+    }
+
+    /// The step that a priority counts as: the largest one that is not above it.
+    pub(crate) fn step(&self, priority: u8) -> u8 {
+        let reached = self.steps.iter().take_while(|step| **step <= priority);
+        *reached
+            .last()
+            .expect("the options were checked: the first step is 0")
+    }
+
+    /// A queue's member in Celery's tables of bindings: routing key, pattern, queue.
+    pub(crate) fn binding(&self, queue: &QueueName) -> String {
+        format!("{queue}{sep}{sep}{queue}", sep = self.sep)
+    }
+
+    pub(crate) fn bindings(&self, queue: &QueueName) -> [String; 2] {
+        ["_kombu.binding", "_kombu.binding_permanent"]
+            .map(|table| format!("{}{table}.{queue}", self.prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(url: &str) -> Keys {
+        Keys::new(&RedisOptions::from_url(url).expect(url))
+    }
+
+    #[test]
+    fn keys_are_named_as_celery_names_them() {
+        let keys = keys("redis://");
+        let queue = QueueName::from("celery");
+
+        let lists: Vec<String> = keys.lists(&queue).collect();
+        let priorities = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 255];
+
+        assert_eq!(
+            lists,
+            [
+                "celery",
+                "celery\x06\x163",
+                "celery\x06\x166",
+                "celery\x06\x169"
+            ]
+        );
+        assert_eq!(
+            priorities.map(|priority| keys.step(priority)),
+            [0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9]
+        );
+        assert_eq!(keys.binding(&queue), "celery\x06\x16\x06\x16celery");
+        assert_eq!(
+            keys.bindings(&queue),
+            ["_kombu.binding.celery", "_kombu.binding_permanent.celery"]
+        );
+        assert_eq!(keys.result(&"a".into()), "celery-task-meta-a");
+    }
+
+    #[test]
+    fn a_prefix_stands_in_front_of_everything() {
+        let keys = keys("redis://?global_keyprefix=app&sep=:&priority_steps=0,9");
+        let queue = QueueName::from("q");
+
+        assert_eq!(keys.lists(&queue).collect::<Vec<_>>(), ["appq", "appq:9"]);
+        assert_eq!(keys.bindings(&queue)[0], "app_kombu.binding.q");
+        assert_eq!(keys.consumers(), "appaipo:consumers");
+        assert_eq!(keys.result(&"a".into()), "app_celery-task-meta-a");
+    }
+
+    #[test]
+    fn results_may_have_a_prefix_of_their_own() {
+        for (prefix, key) in [
+            ("", "celery-task-meta-a"),
+            ("r", "r_celery-task-meta-a"),
+            ("r.", "r.celery-task-meta-a"),
+        ] {
+            let keys = keys(&format!(
+                "redis://?global_keyprefix=app:&result_keyprefix={prefix}"
+            ));
+            assert_eq!(keys.result(&"a".into()), key);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+-- Finds messages that contain one of some texts among all that consumers hold. Nothing is changed.
+-- KEYS  1 consumers
+-- ARGV  1 prefix of the keys of consumers, 2… the texts
+-- Returns by find: name of the consumer, queue, message.
+
+local reply = {}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local consumer = ARGV[1] .. id
+  local name, steps = unpack(redis.call('HMGET', consumer, 'name', 'steps'))
+  for _, field in ipairs(redis.call('HKEYS', consumer)) do
+    local lane = string.match(field, '^(%d+):[01]:%d+$')
+    if lane then
+      local raw = redis.call('HGET', consumer, field)
+      for text = 2, #ARGV do
+        if string.find(raw, ARGV[text], 1, true) then
+          reply[#reply + 1] = name
+          reply[#reply + 1] = redis.call('HGET', consumer, 'queue:' .. math.floor(tonumber(lane) / tonumber(steps)))
+          reply[#reply + 1] = raw
+          break
+        end
+      end
+    end
+  end
+end
+return reply

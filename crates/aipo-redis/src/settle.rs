@@ -1,0 +1,138 @@
+//! Ending deliveries: verdict, result and follow-up messages in one step.
+
+use aipo_core::store::{ResultRecord, Settled, Settlement, Verdict};
+use aipo_core::{QueueName, Result};
+use redis::Cmd;
+
+use crate::error::unexpected;
+use crate::publish::Outgoing;
+use crate::reply;
+use crate::script::SETTLE;
+use crate::source::{Hold, Source};
+
+/// Settlements, and bytes of theirs, that one script ends at most; nothing else runs on the server
+/// meanwhile.
+const MAX_SETTLEMENTS: usize = 512;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// A settlement with its messages as they go out.
+struct Ending<'a> {
+    settlement: &'a Settlement,
+    publish: Vec<Outgoing>,
+}
+
+impl Ending<'_> {
+    fn size(&self) -> usize {
+        let meta = self
+            .settlement
+            .result
+            .as_ref()
+            .map_or(0, |result| result.meta.len());
+        let messages: usize = self.publish.iter().map(Outgoing::size).sum();
+        200 + meta + messages
+    }
+}
+
+impl Source {
+    pub(crate) async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>> {
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut step: Vec<Ending<'_>> = Vec::new();
+        let mut bytes = 0;
+        for settlement in batch {
+            let publish = settlement
+                .publish
+                .iter()
+                .map(|message| self.handle.outgoing(message));
+            let ending = Ending {
+                settlement,
+                publish: publish.collect(),
+            };
+            if step.len() == MAX_SETTLEMENTS
+                || !step.is_empty() && bytes + ending.size() > MAX_BYTES
+            {
+                self.settle_step(&step, bytes, &mut answers).await?;
+                step.clear();
+                bytes = 0;
+            }
+            bytes += ending.size();
+            step.push(ending);
+        }
+        if !step.is_empty() {
+            self.settle_step(&step, bytes, &mut answers).await?;
+        }
+        Ok(answers)
+    }
+
+    async fn settle_step(
+        &self,
+        step: &[Ending<'_>],
+        bytes: usize,
+        answers: &mut Vec<Settled>,
+    ) -> Result<()> {
+        let handle = &*self.handle;
+        let keys = &handle.keys;
+        let more = [keys.dead(), keys.dead_id(), keys.parked_number()];
+        let more = more.each_ref().map(String::as_str);
+        let mut call = self.call_sized(&SETTLE, &more, step.len() * 9 + 4, bytes);
+        call.arg(keys.prefix())
+            .arg(keys.sep())
+            .arg(keys.note_prefix());
+        call.arg(handle.clocked_expiries());
+        let mut declares: Vec<&QueueName> = Vec::new();
+        for ending in step {
+            self.write(&mut call, ending, &mut declares);
+        }
+        let told = reply::bytes(SETTLE.run(&handle.link, &call).await?)?;
+        if told.is_empty() {
+            // The lease is over, for all of them.
+            answers.extend(step.iter().map(|_| Settled::LeaseLost));
+            return Ok(());
+        }
+        if told.len() != step.len() {
+            return Err(unexpected(&redis::Value::BulkString(told)));
+        }
+        answers.extend(told.iter().map(|told| match told {
+            b'1' => Settled::Done,
+            _ => Settled::LeaseLost,
+        }));
+        if told.iter().all(|told| *told == b'1') {
+            declares
+                .into_iter()
+                .for_each(|queue| handle.declared.insert(queue.clone()));
+        }
+        Ok(())
+    }
+
+    fn write<'a>(&self, call: &mut Cmd, ending: &'a Ending<'_>, declares: &mut Vec<&'a QueueName>) {
+        let hold = Hold::from(ending.settlement.tag);
+        call.arg(hold.field()).arg(hold.later_start());
+        match &ending.settlement.verdict {
+            Verdict::Ack => call.arg("A"),
+            Verdict::Requeue => call.arg("Q"),
+            Verdict::Release => call.arg("R"),
+            Verdict::DeadLetter { reason } => call.arg("D").arg(reason),
+        };
+        self.write_result(call, ending.settlement.result.as_ref());
+        call.arg(ending.publish.len());
+        for message in &ending.publish {
+            // A settlement that has no effect must not leave a queue behind, so the script declares it.
+            if self.handle.declared.contains(&message.queue) {
+                call.arg("");
+            } else {
+                call.arg(message.queue.as_str());
+                declares.push(&message.queue);
+            }
+            message.write(call, &self.handle);
+        }
+    }
+
+    fn write_result(&self, call: &mut Cmd, result: Option<&ResultRecord>) {
+        match result {
+            None => call.arg("0"),
+            Some(record) => {
+                call.arg("1");
+                self.handle.write_result(call, record)
+            }
+        };
+    }
+}
