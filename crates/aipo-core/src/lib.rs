@@ -9,10 +9,12 @@ pub mod duration;
 pub mod error;
 pub mod id;
 pub mod message;
+pub mod millis;
 pub mod signature;
 pub mod state;
 pub mod store;
 pub mod task;
+pub mod url;
 
 pub use clock::Clock;
 pub use config::Settings;

@@ -2,6 +2,7 @@
 //!
 //! No error repeats the URL or the part before an `@`, since there the password is.
 
+use aipo_core::url::percent_decode;
 use aipo_core::{Error, ErrorKind, Result};
 
 pub(crate) struct Url {
@@ -119,25 +120,4 @@ fn decode(text: &str) -> Result<String> {
     percent_decode(text).ok_or_else(|| {
         Error::new(ErrorKind::Config, "a part of the URL is badly encoded").with("part", text)
     })
-}
-
-/// `None` when a `%` is not followed by two hex digits, or the bytes are not UTF-8.
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        if first == b'%' {
-            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
-            // `from_str_radix` would take a sign as well.
-            if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return None;
-            }
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &tail[2..];
-        } else {
-            bytes.push(first);
-            rest = tail;
-        }
-    }
-    String::from_utf8(bytes).ok()
 }

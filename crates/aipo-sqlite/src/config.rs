@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use aipo_core::url::percent_decode;
 use aipo_core::{Clock, Error, ErrorKind, Result};
 
 /// Operations that share one transaction at most. More would save little, and would make the first
@@ -203,27 +204,6 @@ fn number(key: &str, value: &str) -> Result<usize> {
 
 fn bad_value(key: &str, value: &str, wanted: &str) -> Error {
     Error::new(ErrorKind::Config, format!("{key} can't be {value:?}")).with("wanted", wanted)
-}
-
-/// `None` when a `%` is not followed by two hex digits, or the bytes are not UTF-8.
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        if first == b'%' {
-            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
-            // `from_str_radix` would take a sign as well.
-            if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return None;
-            }
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &tail[2..];
-        } else {
-            bytes.push(first);
-            rest = tail;
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
