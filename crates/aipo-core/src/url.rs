@@ -23,9 +23,38 @@ pub fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// An address without its password: `redis://user:***@host`.
+pub fn redact(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+    let Some((credentials, _)) = authority.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    let user = credentials.split(':').next().unwrap_or_default();
+    format!("{scheme}://{user}:***{}", &rest[credentials.len()..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        #[track_caller]
+        fn check(url: &str, shown: &str) {
+            assert_eq!(redact(url), shown);
+        }
+        check(
+            "redis://ana:p@ss@host:6379/0",
+            "redis://ana:***@host:6379/0",
+        );
+        check("redis://:secret@host", "redis://:***@host");
+        check("sqlite:///a@b.db", "sqlite:///a@b.db");
+        check("memory://", "memory://");
+        check("", "");
+    }
 
     #[test]
     fn decodes_and_refuses() {

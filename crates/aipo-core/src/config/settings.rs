@@ -2,12 +2,14 @@
 //! from this file.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::layers::{Given, Readable as _};
 use crate::id::QueueName;
+use crate::url::redact;
 
 /// A setting as the reference table shows it.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +34,17 @@ impl Setting {
     }
 }
 
+/// Every setting as text, passwords in addresses left out.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut settings = f.debug_struct("Settings");
+        for Setting { name, .. } in SETTINGS {
+            settings.field(name, &redact(&self.get(name).unwrap_or_default()));
+        }
+        settings.finish()
+    }
+}
+
 macro_rules! told {
     () => {
         None
@@ -44,7 +57,7 @@ macro_rules! told {
 macro_rules! settings {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr $(, told as $rule:literal)?;)+) => {
         /// All settings of an app.
-        #[derive(Debug, Clone, PartialEq)]
+        #[derive(Clone, PartialEq)]
         pub struct Settings {
             $($(#[doc = $doc])+ pub $name: $type,)+
         }

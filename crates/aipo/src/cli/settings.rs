@@ -1,9 +1,10 @@
 //! `settings`: every setting with its value, its default and what it means.
 
 use aipo_core::config::{SETTINGS, reference};
+use aipo_core::url::redact;
 use serde_json::{Value, json};
 
-use super::output::{self, redact};
+use super::output;
 use super::problem::{Exit, Problem};
 use crate::{AppBuilder, Setting, Settings};
 

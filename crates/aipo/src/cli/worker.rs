@@ -1,6 +1,7 @@
 //! `worker`: runs the tasks of this program.
 
-use super::output::redact;
+use aipo_core::url::redact;
+
 use super::problem::{Exit, Problem};
 use super::values;
 use crate::{App, AppBuilder, QueueName};
