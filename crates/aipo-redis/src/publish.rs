@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aipo_core::store::Publish;
+use aipo_core::store::{MAX_PRIORITY, Publish};
 use aipo_core::{QueueName, Result};
 use redis::Cmd;
 
@@ -69,7 +69,7 @@ impl Outgoing {
 
 impl Handle {
     pub(crate) fn outgoing(&self, message: &Publish) -> Outgoing {
-        let priority = message.priority.min(9);
+        let priority = message.priority.min(MAX_PRIORITY);
         let step = self.keys.step(priority);
         Outgoing {
             queue: message.queue.clone(),

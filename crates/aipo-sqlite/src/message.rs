@@ -13,7 +13,7 @@
 //! is given; so after every commit a message is in exactly one place.
 
 use aipo_core::message::{Envelope, Properties};
-use aipo_core::store::{DeliveryTag, Publish};
+use aipo_core::store::{DeliveryTag, MAX_PRIORITY, Publish};
 use aipo_core::{Error, ErrorKind, QueueName, Result, TaskId};
 use rusqlite::{OptionalExtension, params};
 
@@ -105,9 +105,6 @@ impl StoredEnvelope {
         })
     }
 }
-
-/// The least urgent priority; what lies beyond counts as this, as kombu has it.
-const MAX_PRIORITY: u8 = 9;
 
 /// What a delivery tag stands for: a message and one delivery of it.
 ///

@@ -48,7 +48,7 @@ impl App {
         if !cancelled.contains(&true) {
             return Ok(());
         }
-        let failure = Failure::new("celery.exceptions", "TaskRevokedError", "revoked");
+        let failure = Failure::revoked("revoked");
         let headers = Headers::new("", id.clone());
         let meta = TaskMeta {
             result: to_raw_value(&failure.exception)

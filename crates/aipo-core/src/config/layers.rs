@@ -10,6 +10,7 @@ use super::settings::{SETTINGS, Seconds, Settings};
 use crate::duration::format_duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::QueueName;
+use crate::store::MAX_PRIORITY;
 
 /// The prefix of settings in the environment: `AIPO_BROKER_URL` sets `broker_url`.
 const ENV_PREFIX: &str = "AIPO_";
@@ -98,7 +99,7 @@ impl SettingsBuilder {
         if settings.task_max_deliveries == 0 {
             return refuse("task_max_deliveries is 0, but a task must be delivered to run");
         }
-        if settings.task_default_priority > 9 {
+        if settings.task_default_priority > MAX_PRIORITY {
             return refuse("task_default_priority is above 9");
         }
         if settings.worker_lease.0 < Duration::from_millis(100) {

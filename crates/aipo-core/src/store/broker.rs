@@ -140,6 +140,9 @@ pub struct ConsumerOptions {
     pub lease: Duration,
 }
 
+/// The least urgent priority there is; what lies beyond counts as this, as kombu has it.
+pub const MAX_PRIORITY: u8 = 9;
+
 /// A message on its way into a queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publish {

@@ -18,8 +18,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use broker::{
-    Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Fetch, Location, Publish,
-    QueueStats, Settled, Settlement, Verdict,
+    Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Fetch, Location,
+    MAX_PRIORITY, Publish, QueueStats, Settled, Settlement, Verdict,
 };
 pub use results::{ResultBackend, ResultRecord};
 pub use state::{Fence, StateStore};

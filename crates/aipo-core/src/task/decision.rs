@@ -174,7 +174,7 @@ fn fail(failure: Failure, verdict: Verdict, policy: &Policy) -> Decision {
 }
 
 fn revoked(why: &str, policy: &Policy) -> Decision {
-    let failure = Failure::new("celery.exceptions", "TaskRevokedError", why);
+    let failure = Failure::revoked(why);
     Decision {
         state: Some(TaskState::Revoked),
         value: Stored::Exception(failure),

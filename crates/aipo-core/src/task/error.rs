@@ -192,6 +192,11 @@ impl Failure {
         }
     }
 
+    /// What a task that was cancelled is stored with: `revoked`, `terminated` or `expired`.
+    pub fn revoked(why: &str) -> Self {
+        Self::new("celery.exceptions", "TaskRevokedError", why)
+    }
+
     /// An error under the name of its Rust type. A Python reader that does not know the module
     /// makes an exception class of that name.
     pub fn from_error(type_name: &str, error: &(dyn StdError + 'static)) -> Self {

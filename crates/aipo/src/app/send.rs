@@ -5,7 +5,7 @@
 
 use aipo_core::message::{Embed, Headers, Properties, TaskMessage, TimeLimit, WireTime};
 use aipo_core::message::{repr_kwargs, repr_tuple};
-use aipo_core::store::Publish;
+use aipo_core::store::{MAX_PRIORITY, Publish};
 use aipo_core::task::TaskOptions;
 use aipo_core::{Error, ErrorKind, QueueName, Result, Signature, TaskId};
 use jiff::Timestamp;
@@ -15,9 +15,6 @@ use crate::result::Handle;
 use crate::routing::route;
 use crate::signals::Signal;
 use crate::task::{Call, current, is_reserved_header};
-
-/// The least urgent priority there is.
-const MAX_PRIORITY: u8 = 9;
 
 impl App {
     /// Sends a task to its queue and gives the handle of its result.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aipo_core::ErrorKind;
-use aipo_core::store::{Delivery, DeliveryTag, Fetch, Settlement, Verdict};
+use aipo_core::store::{Delivery, DeliveryTag, Fetch};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
@@ -78,19 +78,8 @@ pub(crate) async fn fetch(session: &Arc<Session>, slots: &Slots, stop: &Cancella
         }
     }
     for delivery in held {
-        hand_back(session, &delivery).await;
+        session.settler.hand_back(delivery.tag).await;
     }
-}
-
-/// Gives a delivery back that was not run.
-pub(crate) async fn hand_back(session: &Session, delivery: &Delivery) {
-    let settlement = Settlement {
-        tag: delivery.tag,
-        verdict: Verdict::Release,
-        result: None,
-        publish: Vec::new(),
-    };
-    session.settler.settle(settlement).await;
 }
 
 /// Counts and processes deliveries that waited for a slot.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | after the outcome is stored, in one atomic step with it | late ack, the default: a crash before it runs the task again |
 //! | before the task runs | `acks_late = false`: a crash loses the task rather than running it twice |
+//! | never, but handed back | it was fetched and not started when the worker stopped, or interrupted |
 //! | never | the lease was lost: the message belongs to another worker by now |
 //!
 //! Where broker and results are not one server, the order is: store the result, send what follows,
@@ -71,15 +72,9 @@ impl Settler {
     /// Acknowledges before the task runs; false when the message is not ours any more, and then the
     /// task must not run.
     pub(crate) async fn ack_early(&self, tag: DeliveryTag) -> bool {
-        let settlement = Settlement {
-            tag,
-            verdict: Verdict::Ack,
-            result: None,
-            publish: Vec::new(),
-        };
         let (done, settled) = oneshot::channel();
         let item = Item {
-            settlement,
+            settlement: bare(tag, Verdict::Ack),
             done: Some(done),
         };
         self.0
@@ -87,6 +82,21 @@ impl Settler {
             .await
             .expect("the settler works until its last sender is dropped");
         settled.await == Ok(Settled::Done)
+    }
+
+    /// Gives a delivery back that was not run.
+    pub(crate) async fn hand_back(&self, tag: DeliveryTag) {
+        self.settle(bare(tag, Verdict::Release)).await;
+    }
+}
+
+/// A verdict and nothing else.
+fn bare(tag: DeliveryTag, verdict: Verdict) -> Settlement {
+    Settlement {
+        tag,
+        verdict,
+        result: None,
+        publish: Vec::new(),
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use aipo_core::store::Delivery;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::fetch::{count_start, hand_back};
+use super::fetch::count_start;
 use super::process::run_one;
 use super::session::Session;
 use super::slots::Slots;
@@ -53,7 +53,7 @@ async fn alone(
         turn = session.suspects.turn.acquire() => turn.ok(),
     };
     let Some(turn) = turn else {
-        return hand_back(&session, &delivery).await;
+        return session.settler.hand_back(delivery.tag).await;
     };
     let slot = slots.take().await;
     let mut batch = [delivery];
