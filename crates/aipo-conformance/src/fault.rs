@@ -26,8 +26,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aipo_core::store::{
-    Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Fence, Fetch, Location,
-    Publish, QueueStats, ResultBackend, ResultRecord, Settled, Settlement, StateStore, Verdict,
+    Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Entry, Fence, Fetch,
+    Location, Parked, Publish, QueueStats, ResultBackend, ResultRecord, Settled, Settlement,
+    StateStore, Verdict,
 };
 use aipo_core::{Error, ErrorKind, QueueName, Result, Store, TaskId};
 use async_trait::async_trait;
@@ -119,6 +120,7 @@ impl Faults {
                 inner: store.state.clone(),
                 faults: self.clone(),
             }),
+            bus: store.bus.clone(),
             settles_results: store.settles_results,
             url: store.url.clone(),
         }
@@ -222,6 +224,12 @@ impl Broker for Faulty<dyn Broker> {
         self.faults.call("cancel", self.inner.cancel(ids)).await
     }
 
+    async fn parked(&self, queues: &[QueueName], limit: usize) -> Result<Vec<Parked>> {
+        self.faults
+            .call("parked", self.inner.parked(queues, limit))
+            .await
+    }
+
     async fn dead_letters(
         &self,
         queue: Option<&QueueName>,
@@ -274,6 +282,16 @@ impl Consumer for FaultyConsumer {
 
     async fn renew(&self) -> Result<()> {
         self.faults.call("renew", self.inner.renew()).await
+    }
+
+    async fn set_queues(&self, queues: Vec<QueueName>) -> Result<()> {
+        self.faults
+            .call("set_queues", self.inner.set_queues(queues))
+            .await
+    }
+
+    fn last_revoked(&self) -> Option<u64> {
+        self.inner.last_revoked()
     }
 
     async fn close(&self) -> Result<()> {
@@ -355,6 +373,18 @@ impl StateStore for Faulty<dyn StateStore> {
 
     async fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
         self.faults.call("scan", self.inner.scan(prefix)).await
+    }
+
+    async fn append(&self, log: &str, values: Vec<Vec<u8>>, ttl: Duration) -> Result<u64> {
+        self.faults
+            .call("append", self.inner.append(log, values, ttl))
+            .await
+    }
+
+    async fn entries(&self, log: &str, after: u64, limit: usize) -> Result<Vec<Entry>> {
+        self.faults
+            .call("entries", self.inner.entries(log, after, limit))
+            .await
     }
 
     async fn sweep(&self) -> Result<u64> {

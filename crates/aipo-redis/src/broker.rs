@@ -123,6 +123,17 @@ impl Broker for RedisBroker {
         self.0.cancel(ids).await
     }
 
+    async fn parked(
+        &self,
+        _queues: &[QueueName],
+        _limit: usize,
+    ) -> Result<Vec<aipo_core::store::Parked>> {
+        Err(aipo_core::Error::new(
+            aipo_core::ErrorKind::Unsupported,
+            "not yet",
+        ))
+    }
+
     async fn dead_letters(
         &self,
         queue: Option<&QueueName>,

@@ -49,6 +49,17 @@ impl Consumer for RedisConsumer {
         self.source.settle(&batch).await
     }
 
+    async fn set_queues(&self, _queues: Vec<aipo_core::QueueName>) -> Result<()> {
+        Err(aipo_core::Error::new(
+            aipo_core::ErrorKind::Unsupported,
+            "not yet",
+        ))
+    }
+
+    fn last_revoked(&self) -> Option<u64> {
+        None
+    }
+
     async fn renew(&self) -> Result<()> {
         let mut call = self.source.call(&RENEW, &[]);
         call.arg(duration_ms(self.lease));

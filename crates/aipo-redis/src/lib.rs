@@ -38,6 +38,7 @@ use std::sync::Arc;
 use aipo_core::{Result, Store};
 
 mod broker;
+mod bus;
 mod config;
 mod consumer;
 mod error;
@@ -103,6 +104,7 @@ pub async fn connect(options: RedisOptions) -> Result<Store> {
         broker: Arc::new(broker::RedisBroker(handle.clone())),
         results: Arc::new(results::RedisResults(handle.clone())),
         state: Arc::new(state::RedisState(handle)),
+        bus: Arc::new(bus::NoBus),
         settles_results: true,
         url: options.url(),
     })

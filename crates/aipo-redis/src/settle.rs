@@ -109,7 +109,7 @@ impl Source {
         match &ending.settlement.verdict {
             Verdict::Ack => call.arg("A"),
             Verdict::Requeue => call.arg("Q"),
-            Verdict::Release => call.arg("R"),
+            Verdict::Release | Verdict::Park { .. } => call.arg("R"),
             Verdict::DeadLetter { reason } => call.arg("D").arg(reason),
         };
         self.write_result(call, ending.settlement.result.as_ref());

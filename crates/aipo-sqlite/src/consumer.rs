@@ -140,6 +140,17 @@ impl Consumer for SqliteConsumer {
         self.handle.writer.call(weight, run).await
     }
 
+    async fn set_queues(&self, _queues: Vec<aipo_core::QueueName>) -> Result<()> {
+        Err(aipo_core::Error::new(
+            aipo_core::ErrorKind::Unsupported,
+            "not yet",
+        ))
+    }
+
+    fn last_revoked(&self) -> Option<u64> {
+        None
+    }
+
     async fn renew(&self) -> Result<()> {
         let (consumer, lease) = (self.source.consumer, self.lease);
         let run = move |batch: &mut Batch<'_>| {
@@ -258,6 +269,7 @@ fn settle_one(batch: &mut Batch<'_>, consumer: i64, ending: &Ending) -> rusqlite
         Verdict::Ack => message::remove(batch, &held)?,
         Verdict::Requeue => message::requeue(batch, &held)?,
         Verdict::Release => message::release(batch, &held)?,
+        Verdict::Park { .. } => message::release(batch, &held)?,
         Verdict::DeadLetter { reason } => message::bury(batch, &held, reason)?,
     }
     if let Some(result) = &ending.result {

@@ -76,6 +76,7 @@ use aipo_core::{Error, ErrorKind, Result, Store};
 mod awaited;
 mod batch;
 mod broker;
+mod bus;
 mod config;
 mod consumer;
 mod error;
@@ -162,6 +163,7 @@ fn store(handle: Arc<Handle>, path: &Path) -> Store {
         broker: Arc::new(broker::SqliteBroker(handle.clone())),
         results: Arc::new(results::SqliteResults(handle.clone())),
         state: Arc::new(state::SqliteState(handle)),
+        bus: Arc::new(bus::NoBus),
         settles_results: true,
         url: SqliteOptions::url_of(path),
     }

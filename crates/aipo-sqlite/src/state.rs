@@ -139,6 +139,25 @@ impl StateStore for SqliteState {
             .await
     }
 
+    async fn append(&self, _log: &str, _values: Vec<Vec<u8>>, _ttl: Duration) -> Result<u64> {
+        Err(aipo_core::Error::new(
+            aipo_core::ErrorKind::Unsupported,
+            "not yet",
+        ))
+    }
+
+    async fn entries(
+        &self,
+        _log: &str,
+        _after: u64,
+        _limit: usize,
+    ) -> Result<Vec<aipo_core::store::Entry>> {
+        Err(aipo_core::Error::new(
+            aipo_core::ErrorKind::Unsupported,
+            "not yet",
+        ))
+    }
+
     async fn sweep(&self) -> Result<u64> {
         self.0
             .sweep(

@@ -72,6 +72,9 @@ pub trait Broker: Send + Sync + 'static {
     /// each task whether there was one. What is in flight or dead stays.
     async fn cancel(&self, ids: &[TaskId]) -> Result<Vec<bool>>;
 
+    /// The messages that are parked for one of these queues, the next one that is due first, at most `limit`.
+    async fn parked(&self, queues: &[QueueName], limit: usize) -> Result<Vec<Parked>>;
+
     /// The newest dead letters, at most `limit`; of one queue, or of all.
     async fn dead_letters(
         &self,
@@ -124,6 +127,14 @@ pub trait Consumer: Send + Sync + 'static {
 
     /// Renews the lease for another period, for everything in flight.
     async fn renew(&self) -> Result<()>;
+
+    /// Takes from these queues, and from no others, from the next fetch on. What is in flight stays; a fetch that
+    /// waits goes on waiting for its own queues.
+    async fn set_queues(&self, queues: Vec<QueueName>) -> Result<()>;
+
+    /// The number of the last entry that the log [`REVOKED`](super::state::REVOKED) had at the last fetch, which
+    /// learns it on its way; `None` where the broker has no way to know.
+    fn last_revoked(&self) -> Option<u64>;
 
     /// Ends the consumer: what is still in flight is handed back at once, counted or not as it was.
     async fn close(&self) -> Result<()>;
@@ -215,6 +226,11 @@ pub enum Verdict {
     /// through no fault of its own. A start that was
     /// counted is taken back.
     Release,
+    /// It waits in its queue until then, with its priority; what was counted for this delivery is taken back.
+    Park {
+        /// When it is ready again.
+        until: Timestamp,
+    },
     /// It is kept aside with the reason, for a person to look at.
     DeadLetter {
         /// Why, in words.
@@ -258,6 +274,17 @@ pub enum Location {
         /// Where it came from.
         queue: QueueName,
     },
+}
+
+/// A message that waits for its time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parked {
+    /// Where it will go.
+    pub queue: QueueName,
+    /// When.
+    pub due: Timestamp,
+    /// The message.
+    pub envelope: Envelope,
 }
 
 /// What a queue holds.

@@ -5,12 +5,14 @@
 //! | [`broker`] | where does a message wait, and who holds it? |
 //! | [`results`] | what became of a task? |
 //! | [`state`] | which small facts do all processes share? |
+//! | [`bus`] | what do processes tell each other while they live? |
 //!
 //! Each method lists its behaviour in sentences; each sentence is a case of `aipo-conformance`,
 //! which every store runs. Everything comes in batches, so that a store can share a round trip
 //! or a transaction between many tasks.
 
 pub mod broker;
+pub mod bus;
 pub mod results;
 pub mod state;
 
@@ -19,10 +21,11 @@ use std::sync::Arc;
 
 pub use broker::{
     Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Fetch, Location,
-    MAX_PRIORITY, Publish, QueueStats, Settled, Settlement, Verdict,
+    MAX_PRIORITY, Parked, Publish, QueueStats, Settled, Settlement, Verdict,
 };
+pub use bus::{Address, Bus, Listener, Notice, Topic};
 pub use results::{ResultBackend, ResultRecord};
-pub use state::{Fence, StateStore};
+pub use state::{Entry, Fence, StateStore};
 
 /// A broker, a result backend and a state store that belong together.
 #[derive(Clone)]
@@ -33,6 +36,8 @@ pub struct Store {
     pub results: Arc<dyn ResultBackend>,
     /// Where shared facts are kept.
     pub state: Arc<dyn StateStore>,
+    /// How processes tell each other things.
+    pub bus: Arc<dyn Bus>,
     /// Whether [`Consumer::settle`] stores a settlement's result as well, in the same atomic step:
     /// true where broker and results are one server. Otherwise the worker stores results itself,
     /// before it settles.

@@ -13,7 +13,22 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
 
-/// The facts of one store.
+/// The log of what was revoked; see [`Consumer::last_revoked`](super::Consumer::last_revoked).
+pub const REVOKED: &str = "revoked";
+
+/// An entry of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number; numbers grow, and none is used again.
+    pub number: u64,
+    /// What was appended.
+    pub value: Vec<u8>,
+}
+
+/// The facts of one store, and its logs.
+///
+/// A log is a list under a name of its own that only grows at its end, and forgets each entry when its time to
+/// live is over.
 ///
 /// A key that was [`put`](StateStore::put) is taken, for a claim too; a put or a delete ends the claim
 /// that was there. Tokens grow for ever, and a time to live of zero is over at once.
@@ -43,6 +58,14 @@ pub trait StateStore: Send + Sync + 'static {
 
     /// All facts whose key starts with `prefix`, taken literally, by key in byte order.
     async fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>>;
+
+    /// Appends values to a log, in order and all together, each with this time to live, and gives the number of
+    /// the last one.
+    async fn append(&self, log: &str, values: Vec<Vec<u8>>, ttl: Duration) -> Result<u64>;
+
+    /// The entries of a log after that number that have not expired, the oldest first, at most `limit`. Zero
+    /// comes before all numbers.
+    async fn entries(&self, log: &str, after: u64, limit: usize) -> Result<Vec<Entry>>;
 
     /// Deletes what has expired and says how much that was, see
     /// [`ResultBackend::sweep`](super::ResultBackend::sweep).

@@ -260,6 +260,7 @@ mod tests {
             Verdict::Ack => "ack",
             Verdict::Requeue => "requeue",
             Verdict::Release => "release",
+            Verdict::Park { .. } => "park",
             Verdict::DeadLetter { .. } => "dead",
         };
         (

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aipo_core::store::{
-    Broker, Consumer, ConsumerOptions, DeadLetter, Location, Publish, QueueStats,
+    Broker, Consumer, ConsumerOptions, DeadLetter, Location, Parked, Publish, QueueStats,
 };
 use aipo_core::{QueueName, Result, TaskId};
 use async_trait::async_trait;
@@ -24,11 +24,11 @@ impl Broker for MemoryBroker {
     async fn consume(&self, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
         let queues = options.queues.clone();
         let number = self.0.lock().queues.consume(options, self.0.clock.now());
-        Ok(Box::new(MemoryConsumer {
-            shared: self.0.clone(),
+        Ok(Box::new(MemoryConsumer::new(
+            self.0.clone(),
             number,
             queues,
-        }))
+        )))
     }
 
     async fn recover(&self) -> Result<usize> {
@@ -55,6 +55,11 @@ impl Broker for MemoryBroker {
     async fn cancel(&self, ids: &[TaskId]) -> Result<Vec<bool>> {
         let mut data = self.0.lock();
         Ok(ids.iter().map(|id| data.queues.cancel(id)).collect())
+    }
+
+    async fn parked(&self, queues: &[QueueName], limit: usize) -> Result<Vec<Parked>> {
+        let now = self.0.clock.now();
+        Ok(self.0.lock().queues.parked(queues, limit, now))
     }
 
     async fn dead_letters(

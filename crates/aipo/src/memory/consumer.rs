@@ -3,9 +3,11 @@
 //! # Cancel safety
 //! A fetch takes under the lock and answers without another await, so a dropped fetch had taken nothing.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aipo_core::store::state::REVOKED;
 use aipo_core::store::{Consumer, Delivery, DeliveryTag, Fetch, Settled, Settlement};
 use aipo_core::{QueueName, Result};
 use async_trait::async_trait;
@@ -15,9 +17,10 @@ use super::waiters::Interest;
 use super::{Data, Shared};
 
 pub(super) struct MemoryConsumer {
-    pub(super) shared: Arc<Shared>,
-    pub(super) number: u64,
-    pub(super) queues: Vec<QueueName>,
+    shared: Arc<Shared>,
+    number: u64,
+    queues: Mutex<Arc<[QueueName]>>,
+    last_revoked: AtomicU64,
 }
 
 /// What a fetch that found nothing waits for at most.
@@ -64,6 +67,18 @@ impl Consumer for MemoryConsumer {
             .collect())
     }
 
+    async fn set_queues(&self, queues: Vec<QueueName>) -> Result<()> {
+        let mut data = self.shared.lock();
+        data.queues
+            .set_queues(self.number, queues.clone(), self.shared.clock.now())?;
+        *self.queues.lock().expect("nothing panics in an assignment") = queues.into();
+        Ok(())
+    }
+
+    fn last_revoked(&self) -> Option<u64> {
+        Some(self.last_revoked.load(Ordering::Acquire))
+    }
+
     async fn renew(&self) -> Result<()> {
         self.shared
             .lock()
@@ -80,11 +95,22 @@ impl Consumer for MemoryConsumer {
 }
 
 impl MemoryConsumer {
+    pub(super) fn new(shared: Arc<Shared>, number: u64, queues: Vec<QueueName>) -> Self {
+        Self {
+            shared,
+            number,
+            queues: Mutex::new(queues.into()),
+            last_revoked: AtomicU64::new(0),
+        }
+    }
+
     /// Takes what is ready or, in the same step, registers for what comes.
     fn look(&self, request: Fetch) -> Result<Result<Vec<Delivery>, Nothing<'_>>> {
         let now = self.shared.clock.now();
         let mut data = self.shared.lock();
         let taken = data.queues.take(self.number, request, now)?;
+        self.last_revoked
+            .store(data.logs.last(REVOKED), Ordering::Release);
         if !taken.is_empty() {
             return Ok(Ok(taken));
         }
@@ -96,7 +122,10 @@ impl MemoryConsumer {
             &self.shared,
             &mut data,
             |data| &mut data.fetches,
-            &self.queues,
+            self.queues
+                .lock()
+                .expect("nothing panics in an assignment")
+                .clone(),
         );
         Ok(Err(Nothing { interest, next_due }))
     }

@@ -7,10 +7,10 @@
 //! ```text
 //! Shared ── Mutex<Data> ─┬─ queues   messages by serial; ready by (priority, order), parked by due
 //!                        ├─ results  metas by task, and by expiry
-//!                        ├─ facts    values by key, and by expiry
+//!                        ├─ facts    values by key, and by expiry; logs by name
 //!                        └─ waiters  who waits for a queue, who for a result
 //! ```
-//! `queues`, `results` and `state` hold plain data and answer at once; what waits (`consumer` and the
+//! `bus` is a broadcast beside all that. `queues`, `results` and `state` hold plain data and answer at once; what waits (`consumer` and the
 //! result backend) takes the lock, looks, registers and lets go before it sleeps. One lock for
 //! everything is what makes a settlement one step.
 //!
@@ -27,6 +27,7 @@
 //! | [`settles_results`](Store::settles_results) | yes |
 
 mod broker;
+mod bus;
 mod consumer;
 mod queues;
 mod results;
@@ -39,7 +40,7 @@ use aipo_core::{Clock, QueueName, Store, TaskId};
 
 use self::queues::Queues;
 use self::results::Results;
-use self::state::Facts;
+use self::state::{Facts, Logs};
 use self::waiters::Waiters;
 
 /// A new, empty store that tells time by `clock`. Clone it for another handle on the same data.
@@ -52,6 +53,7 @@ pub fn store(clock: Clock) -> Store {
         broker: Arc::new(broker::MemoryBroker(shared.clone())),
         results: Arc::new(results::MemoryResults(shared.clone())),
         state: Arc::new(state::MemoryState(shared)),
+        bus: Arc::new(bus::MemoryBus::new()),
         settles_results: true,
         url: "memory://".to_owned(),
     }
@@ -69,6 +71,7 @@ struct Data {
     queues: Queues,
     results: Results,
     facts: Facts,
+    logs: Logs,
     /// Fetches that wait for a message in their queues.
     fetches: Waiters<QueueName>,
     /// Waits for the result of a task.

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use aipo_core::message::Envelope;
 use aipo_core::store::{
-    ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Fetch, Location, Publish, QueueStats,
-    Verdict,
+    ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Fetch, Location, Parked, Publish,
+    QueueStats, Verdict,
 };
 use aipo_core::{Error, ErrorKind, QueueName, Result, TaskId, clock};
 use jiff::Timestamp;
@@ -115,13 +115,7 @@ impl Queues {
 
     pub(super) fn consume(&mut self, options: ConsumerOptions, now: Timestamp) -> u64 {
         let consumer = self.next();
-        let mut turns: Vec<QueueName> = Vec::with_capacity(options.queues.len());
-        for queue in options.queues {
-            self.queues.entry(queue.clone()).or_default();
-            if !turns.contains(&queue) {
-                turns.push(queue);
-            }
-        }
+        let turns = self.turns(options.queues);
         let until = clock::after(now, options.lease);
         self.leases.insert((until, consumer));
         let (name, lease) = (options.name, options.lease);
@@ -226,11 +220,34 @@ impl Queues {
                 }
                 Some(self.hand_back(serial))
             }
+            Verdict::Park { until } => {
+                let message = self.message_mut(serial);
+                if let Place::InFlight { started: true, .. } = message.place {
+                    message.deliveries -= 1;
+                }
+                Some(self.park(serial, until, now))
+            }
             Verdict::DeadLetter { reason } => {
                 self.give_up(serial, reason, now);
                 None
             }
         })
+    }
+
+    pub(super) fn set_queues(
+        &mut self,
+        consumer: u64,
+        queues: Vec<QueueName>,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.check_lease(consumer, now)?;
+        let turns = self.turns(queues);
+        let holder = self
+            .consumers
+            .get_mut(&consumer)
+            .expect("its lease was checked");
+        holder.turns = turns;
+        Ok(())
     }
 
     pub(super) fn renew(&mut self, consumer: u64, now: Timestamp) -> Result<()> {
@@ -279,6 +296,32 @@ impl Queues {
                 }
             })
             .collect()
+    }
+
+    /// What waits for its time, the next first.
+    pub(super) fn parked(&self, queues: &[QueueName], limit: usize, now: Timestamp) -> Vec<Parked> {
+        let of_queues = queues.iter().filter_map(|queue| self.queues.get(queue));
+        let mut parked: Vec<(Timestamp, u64)> = of_queues
+            .flat_map(|queue| {
+                queue
+                    .parked
+                    .iter()
+                    .filter(|(due, _)| *due > now)
+                    .take(limit)
+            })
+            .copied()
+            .collect();
+        parked.sort_unstable();
+        parked.truncate(limit);
+        let tell = |(due, serial)| {
+            let message: &Message = &self.messages[&serial];
+            Parked {
+                queue: message.queue.clone(),
+                due,
+                envelope: message.envelope.clone(),
+            }
+        };
+        parked.into_iter().map(tell).collect()
     }
 
     pub(super) fn purge(&mut self, queue: &QueueName) -> u64 {
@@ -384,6 +427,18 @@ impl Queues {
         discarded
     }
 
+    /// Queues for a consumer to take from, each once; they exist from now on.
+    fn turns(&mut self, queues: Vec<QueueName>) -> Vec<QueueName> {
+        let mut turns: Vec<QueueName> = Vec::with_capacity(queues.len());
+        for queue in queues {
+            self.queues.entry(queue.clone()).or_default();
+            if !turns.contains(&queue) {
+                turns.push(queue);
+            }
+        }
+        turns
+    }
+
     fn next(&mut self) -> u64 {
         self.last += 1;
         self.last
@@ -466,6 +521,20 @@ impl Queues {
     fn hand_back(&mut self, serial: u64) -> QueueName {
         self.queue_mut(serial).in_flight -= 1;
         self.make_ready(serial)
+    }
+
+    /// Puts a message in flight aside until then; the queue it waits for.
+    fn park(&mut self, serial: u64, until: Timestamp, now: Timestamp) -> QueueName {
+        if until <= now {
+            return self.hand_back(serial);
+        }
+        let message = self.message_mut(serial);
+        message.place = Place::Parked { due: until };
+        let name = message.queue.clone();
+        let queue = self.queue_mut(serial);
+        queue.in_flight -= 1;
+        queue.parked.insert((until, serial));
+        name
     }
 
     fn make_ready(&mut self, serial: u64) -> QueueName {

@@ -153,12 +153,11 @@ impl MemoryResults {
         {
             return Ok(stored.meta.clone());
         }
-        let id = std::slice::from_ref(id);
         Err(Interest::register(
             &self.0,
             &mut data,
             |data| &mut data.waits,
-            id,
+            [id.clone()].into(),
         ))
     }
 }

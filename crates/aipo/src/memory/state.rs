@@ -1,11 +1,11 @@
 //! The state store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aipo_core::store::{Fence, StateStore};
+use aipo_core::store::{Entry, Fence, StateStore};
 use aipo_core::{Result, clock};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -102,6 +102,58 @@ impl Fact {
     }
 }
 
+/// Logs by name.
+#[derive(Default)]
+pub(super) struct Logs(HashMap<String, Log>);
+
+#[derive(Default)]
+struct Log {
+    last: u64,
+    entries: VecDeque<(Timestamp, Entry)>,
+}
+
+impl Logs {
+    /// The number of the last entry there ever was.
+    pub(super) fn last(&self, log: &str) -> u64 {
+        self.0.get(log).map_or(0, |log| log.last)
+    }
+
+    fn append(&mut self, log: &str, values: Vec<Vec<u8>>, until: Timestamp) -> u64 {
+        let log = self.0.entry(log.to_owned()).or_default();
+        for value in values {
+            log.last += 1;
+            let number = log.last;
+            log.entries.push_back((until, Entry { number, value }));
+        }
+        log.last
+    }
+
+    fn entries(&self, log: &str, after: u64, limit: usize, now: Timestamp) -> Vec<Entry> {
+        let Some(log) = self.0.get(log) else {
+            return Vec::new();
+        };
+        let first = log
+            .entries
+            .partition_point(|(_, entry)| entry.number <= after);
+        log.entries
+            .range(first..)
+            .filter(|(until, _)| *until > now)
+            .map(|(_, entry)| entry.clone())
+            .take(limit)
+            .collect()
+    }
+
+    fn sweep(&mut self, now: Timestamp) -> u64 {
+        let mut swept = 0;
+        for log in self.0.values_mut() {
+            let before = log.entries.len();
+            log.entries.retain(|(until, _)| *until > now);
+            swept += (before - log.entries.len()) as u64;
+        }
+        swept
+    }
+}
+
 pub(super) struct MemoryState(pub(super) Arc<Shared>);
 
 #[async_trait]
@@ -170,7 +222,19 @@ impl StateStore for MemoryState {
         Ok(self.0.lock().facts.scan(prefix, self.0.clock.now()))
     }
 
+    async fn append(&self, log: &str, values: Vec<Vec<u8>>, ttl: Duration) -> Result<u64> {
+        let until = self.0.clock.after(ttl);
+        Ok(self.0.lock().logs.append(log, values, until))
+    }
+
+    async fn entries(&self, log: &str, after: u64, limit: usize) -> Result<Vec<Entry>> {
+        let now = self.0.clock.now();
+        Ok(self.0.lock().logs.entries(log, after, limit, now))
+    }
+
     async fn sweep(&self) -> Result<u64> {
-        Ok(self.0.lock().facts.sweep(self.0.clock.now()))
+        let now = self.0.clock.now();
+        let mut data = self.0.lock();
+        Ok(data.facts.sweep(now) + data.logs.sweep(now))
     }
 }

@@ -60,7 +60,7 @@ impl<K: Eq + Hash + Clone> Waiters<K> {
 pub(super) struct Interest<'a, K: Eq + Hash + Clone> {
     shared: &'a Shared,
     waiters: fn(&mut Data) -> &mut Waiters<K>,
-    keys: &'a [K],
+    keys: Arc<[K]>,
     number: u64,
     notify: Arc<Notify>,
 }
@@ -72,10 +72,10 @@ impl<'a, K: Eq + Hash + Clone> Interest<'a, K> {
         shared: &'a Shared,
         data: &mut Data,
         waiters: fn(&mut Data) -> &mut Waiters<K>,
-        keys: &'a [K],
+        keys: Arc<[K]>,
     ) -> Self {
         let notify = Arc::new(Notify::new());
-        let number = waiters(data).add(keys, &notify);
+        let number = waiters(data).add(&keys, &notify);
         Self {
             shared,
             waiters,
@@ -92,6 +92,6 @@ impl<'a, K: Eq + Hash + Clone> Interest<'a, K> {
 
 impl<K: Eq + Hash + Clone> Drop for Interest<'_, K> {
     fn drop(&mut self) {
-        (self.waiters)(&mut self.shared.lock()).remove(self.keys, self.number);
+        (self.waiters)(&mut self.shared.lock()).remove(&self.keys, self.number);
     }
 }

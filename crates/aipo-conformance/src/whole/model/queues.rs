@@ -230,6 +230,7 @@ impl Queues {
                 }
                 message.place = Place::Front;
             }
+            Verdict::Park { .. } => unreachable!("the model does not choose it"),
             Verdict::DeadLetter { reason } => {
                 message.place = Place::Dead {
                     death: end,
