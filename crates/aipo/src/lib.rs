@@ -18,10 +18,10 @@ pub mod __private;
 mod app;
 #[cfg(feature = "cli")]
 pub mod cli;
-mod control;
 mod host;
 pub mod memory;
 mod result;
+mod revoke;
 mod routing;
 mod signals;
 mod store;
@@ -41,8 +41,8 @@ pub use aipo_core::{GroupId, QueueName, Signature, Store, TaskId, TaskState, Whe
 pub use aipo_macros::{TaskArgs, task};
 
 pub use app::{App, AppBuilder};
-pub use control::Revoke;
 pub use result::{Handle, WaitError};
+pub use revoke::Revoke;
 pub use signals::{Signal, Signals};
 pub use store::connect;
 pub use task::{Base, Call, Context, Task};

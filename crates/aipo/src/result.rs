@@ -124,7 +124,8 @@ impl<T> Handle<T> {
     /// # Errors
     /// What the store answers.
     pub async fn revoke(&self) -> Result<()> {
-        self.app.revoke(&self.id, crate::Revoke::Waiting).await
+        let id = std::slice::from_ref(&self.id);
+        self.app.revoke(id, crate::Revoke::Waiting).await
     }
 
     /// Waits until it has ended, however it ends, and gives what is stored of it; `None` when the

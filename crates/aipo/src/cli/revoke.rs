@@ -30,9 +30,8 @@ impl Args {
         } else {
             Revoke::Waiting
         };
-        for id in &self.ids {
-            app.revoke(&TaskId::from(id.as_str()), what).await?;
-        }
+        let ids: Vec<TaskId> = self.ids.iter().map(|id| id.as_str().into()).collect();
+        app.revoke(&ids, what).await?;
         if self.json {
             output::print_json(&json!({ "revoked": self.ids, "terminate": self.terminate }))?;
         } else {

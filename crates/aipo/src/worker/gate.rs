@@ -11,7 +11,7 @@ use aipo_core::task::{Outcome, Policy};
 use jiff::Timestamp;
 
 use crate::app::AnyTask;
-use crate::control::Revoke;
+use crate::revoke::Revoke;
 
 /// What a request is judged by.
 pub(crate) struct Facts<'a> {

@@ -46,6 +46,7 @@ pub(crate) use slots::Slot;
 pub use status::{ActiveTask, Totals, WorkerStatus};
 
 use crate::App;
+use crate::revoke::Revoked;
 use crate::signals::Signal;
 use backoff::Backoff;
 use slots::Slots;
@@ -84,6 +85,7 @@ pub(crate) struct Shared {
     concurrency: usize,
     started: Timestamp,
     tasks: Arc<Tasks>,
+    revoked: Arc<Revoked>,
 }
 
 impl WorkerBuilder {
@@ -140,6 +142,7 @@ impl WorkerBuilder {
                 .unwrap_or(app.settings().worker_concurrency),
             started: app.clock().now(),
             tasks: Arc::default(),
+            revoked: Arc::default(),
             app,
         });
         let stop = Stop::default();

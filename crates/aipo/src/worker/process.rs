@@ -17,7 +17,6 @@ use super::session::Session;
 use super::settle::{settle_acknowledged, settlement};
 use super::slots::{Slot, Slots};
 use crate::app::AnyTask;
-use crate::control::Revoke;
 use crate::signals::Signal;
 use crate::task::{Context, ContextParts};
 
@@ -34,11 +33,9 @@ pub(crate) async fn process(session: &Arc<Session>, slots: &Slots, batch: Vec<De
             .into_iter()
             .map(|(delivery, slot)| (decode(&session.app, delivery), slot))
             .unzip();
-        let revoked = revoked(&session, &requests).await;
-        for ((request, slot), revoked) in requests.into_iter().zip(slots).zip(revoked) {
-            session
-                .running
-                .spawn(one(session.clone(), request, slot, revoked));
+        know_revoked(&session).await;
+        for (request, slot) in requests.into_iter().zip(slots) {
+            session.running.spawn(one(session.clone(), request, slot));
         }
     });
 }
@@ -46,33 +43,27 @@ pub(crate) async fn process(session: &Arc<Session>, slots: &Slots, batch: Vec<De
 /// Lets one delivery go its way, to the end.
 pub(crate) async fn run_one(session: Arc<Session>, delivery: Delivery, slot: Slot) {
     let request = decode(&session.app, delivery);
-    let revoked = revoked(&session, std::slice::from_ref(&request)).await;
-    one(session, request, slot, revoked.into_iter().next().flatten()).await;
+    know_revoked(&session).await;
+    one(session, request, slot).await;
 }
 
-/// Which of the requests are revoked; asked again while the store is away, so that a revoke is
-/// never missed.
-async fn revoked(session: &Session, requests: &[Request]) -> Vec<Option<Revoke>> {
-    let ids: Vec<_> = requests
-        .iter()
-        .map(|request| request.message.headers.id.clone())
-        .collect();
+/// Learns what was revoked before these deliveries were fetched; tried again while the store is away, so that
+/// a revoke is never missed.
+async fn know_revoked(session: &Session) {
+    let last = session.consumer.last_revoked();
     let mut backoff = Backoff::new();
-    loop {
-        match session.app.revoked(&ids).await {
-            Ok(revoked) => return revoked,
-            Err(error) => tracing::warn!(%error, "asking for revoked tasks failed; trying again"),
-        }
+    while let Err(error) = session.revoked.update(&session.app, last).await {
+        tracing::warn!(%error, "asking for revoked tasks failed; trying again");
         tokio::select! {
             () = backoff.wait() => {}
             // They can't be settled any more; whether they run does not matter.
-            () = session.lost.cancelled() => return vec![Some(Revoke::Waiting); ids.len()],
+            () = session.lost.cancelled() => return,
         }
     }
 }
 
 /// One request on its way.
-async fn one(session: Arc<Session>, request: Request, slot: Slot, revoked: Option<Revoke>) {
+async fn one(session: Arc<Session>, request: Request, slot: Slot) {
     let app = &session.app;
     let Request {
         tag,
@@ -96,7 +87,7 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot, revoked: Optio
         headers: &headers,
         policy: &policy,
         deliveries,
-        revoked,
+        revoked: session.revoked.of(&headers, now),
         now,
     };
     let gated = gate::gate(task, &facts);

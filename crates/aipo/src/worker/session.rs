@@ -19,6 +19,7 @@ use super::slots::Slots;
 use super::status::Tasks;
 use super::{Shared, Stop};
 use crate::App;
+use crate::revoke::Revoked;
 
 /// What the steps of a task share.
 pub(crate) struct Session {
@@ -33,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) running: TaskTracker,
     /// The tasks that run, for control and status.
     pub(crate) tasks: Arc<Tasks>,
+    /// What was revoked, as far as this worker knows.
+    pub(crate) revoked: Arc<Revoked>,
     /// Deliveries that are run one by one, see `suspect`.
     pub(crate) suspects: Suspects,
     /// Cancelled when the worker takes no more messages.
@@ -80,6 +83,7 @@ pub(crate) async fn session(shared: &Shared, slots: &Slots, stop: &Stop) -> Resu
         extra: shared.concurrency * (settings.worker_prefetch_multiplier - 1),
         running: TaskTracker::new(),
         tasks: shared.tasks.clone(),
+        revoked: shared.revoked.clone(),
         suspects: Suspects {
             places: Arc::new(Semaphore::new(shared.concurrency)),
             turn: Semaphore::new(1),

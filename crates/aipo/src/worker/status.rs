@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 use super::Shared;
 use super::heartbeat::BEATS_PER_LEASE;
 use crate::App;
-use crate::control::Revoke;
+use crate::revoke::{Revoke, Revoked};
 use crate::task::Context;
 
 const PREFIX: &str = "worker:";
@@ -141,14 +141,14 @@ impl Tasks {
     }
 
     /// Ends the running tasks that were revoked with their run.
-    async fn end_revoked(&self, app: &App) -> Result<()> {
-        let running: Vec<Context> = self.running().values().cloned().collect();
-        if running.is_empty() {
+    pub(crate) async fn end_revoked(&self, app: &App, revoked: &Revoked) -> Result<()> {
+        if self.running().is_empty() {
             return Ok(());
         }
-        let ids: Vec<TaskId> = running.iter().map(|cx| cx.id().clone()).collect();
-        for (cx, revoked) in running.iter().zip(app.revoked(&ids).await?) {
-            if revoked == Some(Revoke::Running) {
+        revoked.update(app, None).await?;
+        let now = app.clock().now();
+        for cx in self.running().values() {
+            if revoked.of(cx.headers(), now) == Some(Revoke::Running) {
                 cx.parts().cancelled.cancel();
             }
         }
@@ -167,7 +167,7 @@ pub(crate) async fn status(shared: std::sync::Arc<Shared>) {
         if let Err(error) = announce(&shared, &mut claim, lease * 2).await {
             tracing::warn!(%error, "telling the worker's status failed; trying again");
         }
-        if let Err(error) = shared.tasks.end_revoked(&shared.app).await {
+        if let Err(error) = shared.tasks.end_revoked(&shared.app, &shared.revoked).await {
             tracing::warn!(%error, "asking for revoked tasks failed; trying again");
         }
     }

@@ -419,7 +419,7 @@ async fn a_running_task_is_ended_by_a_revoke_that_says_so() {
     let app = working(gated_app(&gate)).await;
     let handle = app.send(gated::s(1)).await.expect("sent");
     starts.recv().await.expect("started");
-    app.revoke(handle.id(), Revoke::Running)
+    app.revoke(&[handle.id().clone()], Revoke::Running)
         .await
         .expect("revoked");
     match handle.get(ENOUGH).await {

@@ -1,0 +1,386 @@
+//! Revoking: cancelling tasks that are already sent.
+//!
+//! What waits in a queue is taken out of it where the store can find it. For what runs, is on its way or was not
+//! found, an entry in the log `revoked` of the state store is left. Workers keep a copy of that log: a fetch
+//! tells whether the copy is current ([`Consumer::last_revoked`](aipo_core::store::Consumer::last_revoked)), so a
+//! revoke is never missed and costs nothing while there is none.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aipo_core::message::{Headers, TaskMeta};
+use aipo_core::store::state::REVOKED;
+use aipo_core::task::Failure;
+use aipo_core::{ErrorKind, Result, TaskId, TaskState};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+
+use crate::App;
+
+/// How long a revoke is remembered. Celery's `CELERY_WORKER_REVOKE_EXPIRES`.
+const REMEMBERED: Duration = Duration::from_secs(10_800);
+/// How many a worker remembers at most; the oldest go first. Celery's `CELERY_WORKER_REVOKES_MAX`.
+const MAX_REMEMBERED: usize = 50_000;
+/// How many entries of the log one step reads.
+const PAGE: usize = 1_000;
+
+/// What a revoke is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Revoke {
+    /// Only a task that has not started: one that runs goes on.
+    Waiting,
+    /// A running task as well: an async one ends at its next `await`, one on a blocking thread is
+    /// told by [`Context::is_cancelled`](crate::Context::is_cancelled). Celery's `terminate=True`.
+    Running,
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Revocation {
+    what: What,
+    terminate: bool,
+    /// Until when it counts, in milliseconds since 1970.
+    until_ms: i64,
+}
+
+/// Which tasks are meant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    Task(TaskId),
+    /// All that carry one of these values under the name of a stamp.
+    Stamp {
+        name: String,
+        values: Vec<Value>,
+    },
+}
+
+impl App {
+    /// Cancels tasks: they end as `REVOKED` and will not start. Works with no worker up.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn revoke(&self, ids: &[TaskId], what: Revoke) -> Result<()> {
+        self.remember_revoked(ids.iter().cloned().map(What::Task), what)
+            .await?;
+        // The entries come first: a message that a worker takes between the two steps is caught by them.
+        let cancelled = match self.store().broker.cancel(ids).await {
+            Ok(cancelled) => cancelled,
+            // More waits than this store searches; what is meant is dropped when its turn comes.
+            Err(error) if error.kind() == ErrorKind::TooLarge => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let cancelled = ids
+            .iter()
+            .zip(cancelled)
+            .filter(|(_, was_there)| *was_there);
+        let ids: Vec<TaskId> = cancelled.map(|(id, _)| id.clone()).collect();
+        self.store_revoked(&ids).await
+    }
+
+    /// Cancels all tasks that carry one of `values` as the stamp `name`, as they come to a worker, and for
+    /// [`Revoke::Running`] those that run. Celery's `revoke_by_stamped_headers`.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn revoke_by_stamp(
+        &self,
+        name: impl Into<String>,
+        values: Vec<Value>,
+        what: Revoke,
+    ) -> Result<()> {
+        let name = name.into();
+        self.remember_revoked([What::Stamp { name, values }], what)
+            .await
+    }
+
+    async fn remember_revoked(
+        &self,
+        whats: impl IntoIterator<Item = What>,
+        what: Revoke,
+    ) -> Result<()> {
+        let until_ms = self.clock().after(REMEMBERED).as_millisecond();
+        let terminate = what == Revoke::Running;
+        let entry = |what| {
+            let revocation = Revocation {
+                what,
+                terminate,
+                until_ms,
+            };
+            serde_json::to_vec(&revocation)
+                .expect("a revocation has text keys, which JSON can hold")
+        };
+        let entries: Vec<Vec<u8>> = whats.into_iter().map(entry).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let state = &self.store().state;
+        state.append(REVOKED, entries, REMEMBERED).await.map(drop)
+    }
+
+    /// Stores `REVOKED` for tasks of which nothing is known but their id.
+    pub(crate) async fn store_revoked(&self, ids: &[TaskId]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let queue = &self.settings().task_default_queue;
+        let records = ids.iter().map(|id| {
+            let failure = Failure::revoked("revoked");
+            let headers = Headers::new("", id.clone());
+            let meta = TaskMeta {
+                result: to_raw_value(&failure.exception)
+                    .expect("an exception is text, which JSON can hold"),
+                ..self.meta(&headers, TaskState::Revoked)
+            };
+            self.result_record(&headers, queue, None, meta)
+        });
+        self.store().results.store(records.collect()).await
+    }
+}
+
+/// A worker's copy of the log.
+#[derive(Default)]
+pub(crate) struct Revoked {
+    known: Mutex<Known>,
+    /// Held while reading the log, so that it is read once for all who ask.
+    reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The number of the last entry read.
+    last: u64,
+    /// Tasks by the number of their last entry.
+    order: BTreeMap<u64, TaskId>,
+    tasks: HashMap<TaskId, (u64, Revocation)>,
+    stamps: Vec<Revocation>,
+}
+
+impl Revoked {
+    /// Brings the copy up to date. `last` is the number that the log is known to have reached; when it is not
+    /// known the log is read in any case.
+    pub(crate) async fn update(&self, app: &App, last: Option<u64>) -> Result<()> {
+        let current = |known: &Known| last.is_some_and(|last| known.last >= last);
+        if current(&self.known()) {
+            return Ok(());
+        }
+        let _alone = self.reading.lock().await;
+        loop {
+            let after = {
+                let known = self.known();
+                if current(&known) {
+                    return Ok(());
+                }
+                known.last
+            };
+            let entries = app.store().state.entries(REVOKED, after, PAGE).await?;
+            let is_last = entries.len() < PAGE;
+            let mut known = self.known();
+            for entry in entries {
+                known.last = entry.number;
+                match serde_json::from_slice(&entry.value) {
+                    Ok(revocation) => known.add(entry.number, revocation),
+                    Err(error) => tracing::warn!(%error, "a revocation can't be read"),
+                }
+            }
+            if is_last {
+                // What has expired is told no more, so the end may lie before what was known to be there.
+                known.last = known.last.max(last.unwrap_or_default());
+                known.forget_expired(app.clock().now());
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether a task is revoked, and for what.
+    pub(crate) fn of(&self, headers: &Headers, now: Timestamp) -> Option<Revoke> {
+        let known = self.known();
+        let task = known
+            .tasks
+            .get(&headers.id)
+            .map(|(_, revocation)| revocation);
+        let stamps = known.stamps.iter().filter(|stamp| stamp.marks(headers));
+        let counting = task
+            .into_iter()
+            .chain(stamps)
+            .filter(|revocation| revocation.counts(now));
+        counting.map(Revocation::kind).max()
+    }
+
+    /// The tasks that are revoked by id, the oldest revoke first.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the control command `revoked` tells them")
+    )]
+    pub(crate) fn ids(&self) -> Vec<TaskId> {
+        self.known().order.values().cloned().collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn add(&mut self, number: u64, revocation: Revocation) {
+        let What::Task(id) = &revocation.what else {
+            self.stamps.push(revocation);
+            let excess = self.stamps.len().saturating_sub(MAX_REMEMBERED);
+            self.stamps.drain(..excess);
+            return;
+        };
+        let id = id.clone();
+        self.order.insert(number, id.clone());
+        if let Some((before, _)) = self.tasks.insert(id, (number, revocation)) {
+            self.order.remove(&before);
+        }
+        if self.order.len() > MAX_REMEMBERED
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.tasks.remove(&oldest);
+        }
+    }
+
+    fn forget_expired(&mut self, now: Timestamp) {
+        self.stamps.retain(|revocation| revocation.counts(now));
+        // All live equally long, so the oldest go first.
+        while let Some(oldest) = self.order.first_entry()
+            && self
+                .tasks
+                .get(oldest.get())
+                .is_none_or(|(_, revocation)| !revocation.counts(now))
+        {
+            self.tasks.remove(&oldest.remove());
+        }
+    }
+}
+
+impl Revocation {
+    fn kind(&self) -> Revoke {
+        match self.terminate {
+            true => Revoke::Running,
+            false => Revoke::Waiting,
+        }
+    }
+
+    fn counts(&self, now: Timestamp) -> bool {
+        self.until_ms > now.as_millisecond()
+    }
+
+    /// Whether a task carries one of the values as a stamp.
+    fn marks(&self, headers: &Headers) -> bool {
+        let What::Stamp { name, values } = &self.what else {
+            return false;
+        };
+        let is_stamped = headers
+            .stamped_headers
+            .as_ref()
+            .is_some_and(|names| names.contains(name));
+        is_stamped
+            && match headers.stamps.get(name) {
+                Some(Value::Array(stamps)) => stamps.iter().any(|stamp| values.contains(stamp)),
+                Some(stamp) => values.contains(stamp),
+                None => false,
+            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn headers(id: &str, stamps: Value) -> Headers {
+        let Value::Object(stamps) = stamps else {
+            panic!("stamps are a map")
+        };
+        Headers {
+            stamped_headers: Some(stamps.keys().cloned().collect()),
+            stamps,
+            ..Headers::new("t", id.into())
+        }
+    }
+
+    fn app() -> impl Future<Output = App> {
+        let clock = aipo_core::Clock::from_fn(|| Timestamp::UNIX_EPOCH);
+        async {
+            App::builder("test")
+                .broker("memory://")
+                .clock(clock)
+                .build()
+                .await
+                .expect("an app")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_revoke_is_known_once_the_copy_is_updated() {
+        let app = app().await;
+        let revoked = Revoked::default();
+        let (a, b) = (headers("a", json!({})), headers("b", json!({})));
+        let now = app.clock().now();
+        app.revoke(&["a".into()], Revoke::Waiting)
+            .await
+            .expect("revoke");
+        assert_eq!(revoked.of(&a, now), None);
+
+        revoked.update(&app, Some(1)).await.expect("update");
+        assert_eq!(revoked.of(&a, now), Some(Revoke::Waiting));
+        assert_eq!(revoked.of(&b, now), None);
+        assert_eq!(revoked.of(&a, now + REMEMBERED), None);
+
+        app.revoke(&["b".into(), "a".into()], Revoke::Running)
+            .await
+            .expect("revoke");
+        revoked.update(&app, None).await.expect("update");
+        assert_eq!(revoked.of(&a, now), Some(Revoke::Running));
+        assert_eq!(revoked.ids(), ["b".into(), "a".into()]);
+    }
+
+    #[tokio::test]
+    async fn stamps_are_compared_as_json() {
+        let app = app().await;
+        let revoked = Revoked::default();
+        let values = vec![json!("one"), json!(4242)];
+        app.revoke_by_stamp("user", values, Revoke::Waiting)
+            .await
+            .expect("revoke");
+        revoked.update(&app, None).await.expect("update");
+        let check = |stamps: Value, expected: bool| {
+            let now = app.clock().now();
+            assert_eq!(
+                revoked.of(&headers("a", stamps.clone()), now).is_some(),
+                expected,
+                "{stamps}"
+            );
+        };
+        check(json!({"user": "one"}), true);
+        check(json!({"user": ["zero", "one"]}), true);
+        check(json!({"user": 4242}), true);
+        check(json!({"user": "4242"}), false);
+        check(json!({"group": "one"}), false);
+        check(json!({}), false);
+    }
+
+    #[tokio::test]
+    async fn a_worker_remembers_the_newest() {
+        let app = app().await;
+        let ids: Vec<TaskId> = (0..MAX_REMEMBERED + 10)
+            .map(|n| n.to_string().into())
+            .collect();
+        app.revoke(&ids, Revoke::Waiting).await.expect("revoke");
+        let revoked = Revoked::default();
+        revoked.update(&app, None).await.expect("update");
+        assert_eq!(revoked.ids(), ids[10..]);
+        let now = app.clock().now();
+        assert_eq!(revoked.of(&headers("9", json!({})), now), None);
+        assert_eq!(
+            revoked.of(&headers("10", json!({})), now),
+            Some(Revoke::Waiting)
+        );
+    }
+}
