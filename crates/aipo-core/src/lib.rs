@@ -3,6 +3,7 @@
 //! Most programs use the crate `aipo`, which re-exports what they need. This crate is for those who
 //! write a store: implement the traits in [`store`] and run the suite in `aipo-conformance`.
 
+pub mod canvas;
 pub mod clock;
 pub mod config;
 pub mod duration;
@@ -20,6 +21,6 @@ pub use clock::Clock;
 pub use config::Settings;
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use id::{GroupId, QueueName, TaskId};
-pub use signature::{CallOptions, Signature, When};
+pub use signature::{CallOptions, Place, Signature, When};
 pub use state::TaskState;
 pub use store::Store;

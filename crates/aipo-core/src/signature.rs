@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::id::{QueueName, TaskId};
+use crate::id::{GroupId, QueueName, TaskId};
 
 /// A task's name, arguments and options. Celery's signature, without a type.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -46,6 +46,37 @@ pub struct CallOptions {
     pub shadow: Option<String>,
     /// Headers of the application's own.
     pub headers: Map<String, Value>,
+    /// Where it stands in a workflow.
+    pub place: Place,
+}
+
+/// Where a call stands in a workflow: what it belongs to and what comes after it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Place {
+    /// The first task of the workflow; the task that sends it decides when `None`.
+    pub root_id: Option<TaskId>,
+    /// The task in whose name it is sent; the one that sends it when `None`.
+    pub parent_id: Option<TaskId>,
+    /// The group it is a member of.
+    pub group: Option<GroupId>,
+    /// Its place in that group, from 0.
+    pub group_index: Option<i64>,
+    /// Signatures to run with its value.
+    pub callbacks: Vec<Value>,
+    /// Signatures to run when it fails.
+    pub errbacks: Vec<Value>,
+    /// The rest of the chain, in reverse.
+    pub chain: Option<Vec<Value>>,
+    /// The body of the chord that it is part of.
+    pub chord: Option<Value>,
+    /// How often a task replaced itself to get here.
+    pub replaced_task_nesting: u32,
+    /// Where `rpc://` results go.
+    pub reply_to: Option<String>,
+    /// The names of its stamps.
+    pub stamped_headers: Vec<String>,
+    /// Its stamps.
+    pub stamps: Map<String, Value>,
 }
 
 /// A moment, or a time from now: Celery's `eta` and `countdown`, `expires` as time or as seconds.

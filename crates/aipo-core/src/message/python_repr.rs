@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Number, Value};
 
+use super::meta::ExceptionInfo;
+
 /// Celery's `argsrepr_maxsize` and `kwargsrepr_maxsize`, in characters.
 const MAX_CHARS: isize = 1024;
 /// Celery's `task_repr_maxlevels`.
@@ -22,6 +24,19 @@ pub fn repr_kwargs(kwargs: &Map<String, Value>) -> String {
     let mut printer = Printer::new();
     printer.map(kwargs);
     printer.out
+}
+
+/// An exception: `ValueError('boom')`.
+pub fn repr_exception(exception: &ExceptionInfo) -> String {
+    let args = match &exception.exc_message {
+        Value::Array(args) => repr_tuple(args),
+        one => repr_tuple(std::slice::from_ref(one)),
+    };
+    // Python prints one argument of an exception without the comma that a tuple of one has.
+    let args = args
+        .strip_suffix(",)")
+        .map_or(args.clone(), |args| format!("{args})"));
+    format!("{}{args}", exception.exc_type)
 }
 
 struct Printer {

@@ -1,0 +1,197 @@
+//! What follows from a chord that is complete: its body with all results, or, when a part failed, the failure
+//! of the body.
+
+use serde_json::{Map, Value};
+
+use super::CanvasError;
+use super::follow::{Ended, call_errbacks, end_chain, end_step};
+use super::freeze::Frozen;
+use super::plan::{PlannedFailure, PlannedPart, Planner};
+use super::signature::{Canvas, Kind, list};
+use crate::id::TaskId;
+use crate::message::repr_exception;
+use crate::state::TaskState;
+use crate::task::Failure;
+
+/// Why a chord's body can't run.
+#[derive(Debug, Clone)]
+pub struct JoinError {
+    /// What its body is told: Celery's `ChordError`.
+    pub error: Failure,
+    /// What the part that failed was told.
+    pub cause: Failure,
+}
+
+impl JoinError {
+    /// A part of the chord failed.
+    pub fn dependency(task: &TaskId, cause: Failure) -> Self {
+        let text = format!(
+            "Dependency {task} raised {}",
+            repr_exception(&cause.exception)
+        );
+        Self::new(text, cause)
+    }
+
+    /// The results could not be put together.
+    pub fn join(cause: Failure) -> Self {
+        let text = format!("Join error: {}", repr_exception(&cause.exception));
+        Self::new(text, cause)
+    }
+
+    fn new(text: String, cause: Failure) -> Self {
+        Self {
+            error: Failure::new("celery.exceptions", "ChordError", text),
+            cause,
+        }
+    }
+}
+
+/// Plans what follows a chord: `body` runs with the results, or fails.
+///
+/// # Errors
+/// When the body is no signature.
+pub fn follow_chord(
+    planner: &mut Planner<'_>,
+    body: &Value,
+    results: Result<Vec<Value>, JoinError>,
+    takes_request: &dyn Fn(&Canvas) -> bool,
+) -> Result<(), CanvasError> {
+    let body = Canvas::from_value(body)?;
+    match results {
+        Ok(results) => planner.apply(body, &[results.into()], Map::new()).map(drop),
+        Err(error) => fail(planner, body, &error, takes_request),
+    }
+}
+
+fn fail(
+    planner: &mut Planner<'_>,
+    mut body: Canvas,
+    error: &JoinError,
+    takes_request: &dyn Fn(&Canvas) -> bool,
+) -> Result<(), CanvasError> {
+    planner.freeze(&mut body, Frozen::default());
+    let follows = list(body.options.get("chain"));
+    match &body.kind {
+        Kind::Group(_) => fail_group(planner, &body, &error.cause, takes_request)?,
+        Kind::Chain(tasks) => {
+            let errbacks = list(body.options.get("link_error"));
+            let mut steps = tasks.iter();
+            if let Some(first) = steps.next() {
+                let mut first = first.clone();
+                errbacks
+                    .iter()
+                    .for_each(|errback| first.link_error(errback));
+                fail(planner, first, error, takes_request)?;
+            }
+            steps
+                .for_each(|step| end_step(planner.plan(), step, &TaskState::Failure, &error.error));
+        }
+        Kind::Chord { body: inner, .. } => {
+            let mut inner = (**inner).clone();
+            for name in ["link_error", "chain", "chord", "group_id", "group_index"] {
+                if let Some(option) = body.options.remove(name) {
+                    inner.options.entry(name).or_insert(option);
+                }
+            }
+            return fail(planner, inner, error, takes_request);
+        }
+        Kind::Task { .. } => fail_task(planner, &body, error, takes_request)?,
+    }
+    end_chain(planner.plan(), &follows, &TaskState::Failure, &error.error)
+}
+
+fn fail_task(
+    planner: &mut Planner<'_>,
+    body: &Canvas,
+    error: &JoinError,
+    takes_request: &dyn Fn(&Canvas) -> bool,
+) -> Result<(), CanvasError> {
+    let id = TaskId::from(body.text("task_id").unwrap_or_default());
+    let ended = Ended {
+        id: &id,
+        failure: &error.error,
+        takes_request,
+    };
+    let children = call_errbacks(planner, &list(body.options.get("link_error")), &ended)?;
+    let group = body.text("group_id");
+    planner.plan().failures.push(PlannedFailure {
+        id: id.clone(),
+        group: group.map(Into::into),
+        parent_id: body.text("parent_id").map(Into::into),
+        state: TaskState::Failure,
+        failure: error.error.clone(),
+        children,
+    });
+    if let Some(chord) = body.options.get("chord").filter(|chord| !chord.is_null())
+        && let Some(group) = group
+    {
+        planner.plan().parts.push(PlannedPart {
+            group: group.into(),
+            index: body.options.get("group_index").and_then(Value::as_i64),
+            id,
+            state: TaskState::Failure,
+            failure: error.error.clone(),
+            body: chord.clone(),
+        });
+    }
+    Ok(())
+}
+
+/// A body that is a group fails as a whole, each member with what the header failed with.
+fn fail_group(
+    planner: &mut Planner<'_>,
+    group: &Canvas,
+    cause: &Failure,
+    takes_request: &dyn Fn(&Canvas) -> bool,
+) -> Result<(), CanvasError> {
+    let Kind::Group(members) = &group.kind else {
+        unreachable!("the caller looked")
+    };
+    let of_group = list(group.options.get("link_error"));
+    for member in members {
+        let first = planner.plan().failures.len();
+        end_step(planner.plan(), member, &TaskState::Failure, cause);
+        let ended: Vec<TaskId> = planner.plan().failures[first..]
+            .iter()
+            .map(|failure| failure.id.clone())
+            .collect();
+        let Some(id) = ended.last() else { continue };
+        let mut errbacks = errbacks_of(member);
+        for errback in &of_group {
+            if !errbacks.contains(errback) {
+                errbacks.push(errback.clone());
+            }
+        }
+        let told = Ended {
+            id,
+            failure: cause,
+            takes_request,
+        };
+        call_errbacks(planner, &errbacks, &told)?;
+        planner.plan().revoke.extend(ended);
+    }
+    if let Some(id) = group.text("task_id") {
+        planner.plan().failures.push(PlannedFailure {
+            id: id.into(),
+            group: None,
+            parent_id: None,
+            state: TaskState::Failure,
+            failure: cause.clone(),
+            children: Vec::new(),
+        });
+    }
+    Ok(())
+}
+
+/// The errbacks of what is awaited of a signature.
+fn errbacks_of(canvas: &Canvas) -> Vec<Value> {
+    match &canvas.kind {
+        Kind::Task { .. } | Kind::Group(_) => list(canvas.options.get("link_error")),
+        Kind::Chain(tasks) => {
+            let mut errbacks = list(canvas.options.get("link_error"));
+            errbacks.extend(tasks.last().map(errbacks_of).unwrap_or_default());
+            errbacks
+        }
+        Kind::Chord { body, .. } => errbacks_of(body),
+    }
+}
