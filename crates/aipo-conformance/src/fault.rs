@@ -26,9 +26,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aipo_core::store::{
-    Broker, Consumer, ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Entry, Fence, Fetch,
-    Location, Parked, Publish, QueueStats, ResultBackend, ResultRecord, Settled, Settlement,
-    StateStore, Verdict,
+    Broker, Bus, Consumer, ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Entry, Fence, Fetch,
+    Listener, Location, Notice, Parked, Publish, QueueStats, ResultBackend, ResultRecord, Settled,
+    Settlement, StateStore, Topic, Verdict,
 };
 use aipo_core::{Error, ErrorKind, QueueName, Result, Store, TaskId};
 use async_trait::async_trait;
@@ -120,7 +120,10 @@ impl Faults {
                 inner: store.state.clone(),
                 faults: self.clone(),
             }),
-            bus: store.bus.clone(),
+            bus: Arc::new(Faulty {
+                inner: store.bus.clone(),
+                faults: self.clone(),
+            }),
             settles_results: store.settles_results,
             url: store.url.clone(),
         }
@@ -389,5 +392,17 @@ impl StateStore for Faulty<dyn StateStore> {
 
     async fn sweep(&self) -> Result<u64> {
         self.faults.call("sweep", self.inner.sweep()).await
+    }
+}
+
+/// A listener has no faults of its own: it goes on by itself, whatever its connection does.
+#[async_trait]
+impl Bus for Faulty<dyn Bus> {
+    async fn tell(&self, notices: Vec<Notice>) -> Result<()> {
+        self.faults.call("tell", self.inner.tell(notices)).await
+    }
+
+    async fn listen(&self, topics: Vec<Topic>) -> Result<Box<dyn Listener>> {
+        self.faults.call("listen", self.inner.listen(topics)).await
     }
 }

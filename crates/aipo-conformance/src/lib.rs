@@ -36,6 +36,8 @@ mod support;
 #[expect(missing_docs, reason = "the name of a case says what it is for")]
 pub mod broker;
 #[expect(missing_docs, reason = "the name of a case says what it is for")]
+pub mod bus;
+#[expect(missing_docs, reason = "the name of a case says what it is for")]
 pub mod results;
 #[expect(missing_docs, reason = "the name of a case says what it is for")]
 pub mod state;
@@ -97,6 +99,7 @@ macro_rules! conformance {
                     a_dropped_wait_takes_no_message_with_it,
                     a_parked_message_that_becomes_due_ends_the_wait,
                     a_message_parked_meanwhile_ends_the_wait_when_due,
+                    a_message_parked_again_ends_the_wait_when_due,
                     a_recovery_ends_the_wait,
                     a_message_handed_back_ends_the_wait,
                     a_close_that_hands_back_ends_the_wait,
@@ -169,6 +172,16 @@ macro_rules! conformance {
                     a_parked_message_keeps_its_priority,
                     a_parked_message_is_told_as_parked_until_it_is_due,
                     a_message_that_was_parked_can_be_handed_back,
+                    a_held_message_can_be_parked,
+                    parking_takes_the_counted_start_back,
+                    a_message_parked_again_keeps_its_priority,
+                    parking_until_the_past_hands_back_at_once,
+                    a_message_parked_again_outlives_its_consumer,
+                    a_message_parked_again_can_be_cancelled_or_purged,
+                    follow_ups_are_published_when_a_message_is_parked,
+                    the_next_parked_message_is_told_first,
+                    at_most_limit_parked_messages_come,
+                    a_message_that_is_due_is_not_told_as_parked,
                 }
                 priority {
                     the_most_urgent_message_comes_first,
@@ -215,6 +228,23 @@ macro_rules! conformance {
                     discarded_letters_are_gone,
                     living_messages_are_neither_redriven_nor_discarded,
                     a_redriven_message_can_be_given_up_again,
+                }
+                queues {
+                    the_next_fetch_takes_from_the_new_queues,
+                    a_queue_exists_from_its_first_setting_on,
+                    what_is_in_flight_stays,
+                    tags_are_not_used_again,
+                    a_fetch_that_waits_keeps_its_queues,
+                    a_close_ends_a_fetch_that_waits_for_earlier_queues,
+                    a_consumer_may_have_no_queues,
+                    a_queue_named_twice_is_one,
+                    other_consumers_keep_their_queues,
+                }
+                revoked {
+                    it_is_zero_while_nothing_was_revoked,
+                    a_fetch_learns_the_last_number,
+                    a_fetch_that_waited_knows_what_was_revoked_meanwhile,
+                    it_does_not_go_down,
                 }
                 race {
                     each_of_many_messages_is_settled_once,
@@ -290,6 +320,50 @@ macro_rules! conformance {
                     a_put_ends_a_claim,
                     a_delete_ends_a_claim,
                     a_key_that_was_put_is_taken,
+                }
+                logs {
+                    entries_come_in_the_order_of_appending,
+                    numbers_grow_and_the_last_is_told,
+                    a_reader_goes_on_after_a_number,
+                    at_most_limit_entries_come,
+                    a_log_is_under_a_name_of_its_own,
+                    a_log_is_no_fact,
+                    an_entry_may_be_any_bytes,
+                    a_log_outlives_the_handle_that_appended,
+                    an_entry_is_kept_for_its_time,
+                    no_number_is_used_again,
+                    appending_nothing_changes_nothing,
+                    appends_at_the_same_time_stand_each_together,
+                    a_sweep_deletes_entries_that_have_expired,
+                }
+            }
+            bus {
+                tell {
+                    a_notice_to_everybody_reaches_every_listener,
+                    a_notice_to_a_mailbox_reaches_that_mailbox,
+                    a_mailbox_is_not_everybody,
+                    notices_of_one_call_keep_their_order,
+                    notices_of_one_call_go_to_their_own_addresses,
+                    telling_nobody_is_no_failure,
+                    telling_nothing_tells_nothing,
+                    an_envelope_arrives_byte_for_byte,
+                    an_envelope_of_a_megabyte_arrives_whole,
+                    any_text_names_an_exchange_and_a_key,
+                    notices_told_at_the_same_time_all_arrive,
+                }
+                listen {
+                    what_is_told_after_ok_is_heard,
+                    what_was_told_before_is_not_heard,
+                    a_pattern_chooses_keys,
+                    other_exchanges_are_not_heard,
+                    a_listener_hears_all_its_topics,
+                    a_notice_comes_once,
+                    a_listener_to_nothing_hears_nothing,
+                    a_notice_ends_the_wait,
+                    a_dropped_wait_loses_nothing,
+                    a_dropped_listeners_mailbox_is_closed,
+                    a_dropped_listener_leaves_the_others_listening,
+                    a_listener_that_does_not_keep_up_misses_the_oldest,
                 }
             }
             whole {

@@ -27,6 +27,7 @@ async fn assert_fenced(consumer: &Holder) {
             consumer.start(&[aipo_core::store::DeliveryTag(1)]).await,
         ),
         ("renew", consumer.renew().await),
+        ("set_queues", consumer.set_queues(vec!["q".into()]).await),
         ("close", consumer.close().await),
     ];
     for (call, answer) in answers {

@@ -9,6 +9,8 @@ pub mod lease;
 pub mod park;
 pub mod priority;
 pub mod publish;
+pub mod queues;
 pub mod race;
+pub mod revoked;
 pub mod settle;
 pub mod wait;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use aipo_core::store::{Location, Publish};
+use aipo_core::store::{Location, Parked, Publish, Settlement, Verdict};
 use jiff::Timestamp;
 
 use crate::Harness;
-use crate::support::{Fixture, ids, message};
+use crate::support::{Fixture, ids, message, settlement};
 
 const A_MINUTE: Duration = Duration::from_secs(60);
 const A_BIT: Duration = Duration::from_millis(10);
@@ -228,4 +228,237 @@ pub async fn a_message_that_was_parked_can_be_handed_back(harness: &impl Harness
 
     assert_eq!(bed.counts("q").await, [1, 0, 0, 0]);
     assert_eq!(bed.consumer(&["q"]).await.take_one().await.deliveries, 2);
+}
+
+async fn parked(bed: &Fixture, queues: &[&str], limit: usize) -> Vec<Parked> {
+    let queues: Vec<_> = queues.iter().map(|queue| (*queue).into()).collect();
+    let parked = bed.store.broker.parked(&queues, limit).await;
+    parked.expect("parked")
+}
+
+/// The tasks of parked messages, in their order.
+async fn parked_ids(bed: &Fixture, queues: &[&str], limit: usize) -> Vec<String> {
+    let parked = parked(bed, queues, limit).await.into_iter();
+    parked
+        .map(|parked| String::from_utf8(parked.envelope.body).expect("the body is the id"))
+        .collect()
+}
+
+pub async fn a_held_message_can_be_parked(harness: &impl Harness) {
+    let first = Fixture::open(harness).await;
+    let second = first.second(harness).await;
+    let sent = message("q", "a");
+    first.publish([sent.clone()]).await;
+    let consumer = first.consumer(&["q"]).await;
+    let held = consumer.take_one().await;
+    let due = first.clock.after(A_MINUTE);
+
+    consumer.done(&held, Verdict::Park { until: due }).await;
+
+    assert_eq!(second.counts("q").await, [0, 1, 0, 0]);
+    let queue = sent.queue.clone();
+    let place = second.locate("a").await;
+    assert_eq!(place, Some(Location::Parked { queue, due }));
+    assert_eq!(consumer.take(10).await, []);
+    first.clock.advance(A_MINUTE);
+    assert_eq!(second.counts("q").await, [1, 0, 0, 0]);
+    let again = second.consumer(&["q"]).await.take_one().await;
+    assert_eq!(again.envelope, sent.envelope);
+}
+
+/// It was not run, or was interrupted: what was counted for it is taken back, and only that.
+pub async fn parking_takes_the_counted_start_back(harness: &impl Harness) {
+    let bed = Fixture::open(harness).await;
+    bed.publish([message("q", "a")]).await;
+    bed.consumer(&["q"]).await.take_one().await;
+    assert_eq!(bed.outlive_leases().await, 1, "one run that counts");
+    let park = async |counted: bool| {
+        let consumer = bed.consumer(&["q"]).await;
+        let held = match counted {
+            true => consumer.take_one().await,
+            false => consumer.hold_one().await,
+        };
+        let until = bed.clock.after(A_MINUTE);
+        consumer.done(&held, Verdict::Park { until }).await;
+        bed.clock.advance(A_MINUTE);
+        held.deliveries
+    };
+
+    assert_eq!(park(true).await, 2);
+    assert_eq!(park(false).await, 1);
+    assert_eq!(park(true).await, 2);
+    assert_eq!(bed.consumer(&["q"]).await.hold_one().await.deliveries, 1);
+}
+
+pub async fn a_message_parked_again_keeps_its_priority(harness: &impl Harness) {
+    let bed = Fixture::open(harness).await;
+    let with_priority = |id: &str, priority| Publish {
+        priority,
+        ..message("q", id)
+    };
+    bed.publish([with_priority("2", 2), with_priority("0", 0)])
+        .await;
+    let consumer = bed.consumer(&["q"]).await;
+    for held in consumer.take(2).await {
+        let until = bed.clock.after(A_MINUTE);
+        consumer.done(&held, Verdict::Park { until }).await;
+    }
+    bed.publish([with_priority("1", 1), with_priority("3", 3)])
+        .await;
+
+    bed.clock.advance(A_MINUTE);
+
+    let taken = bed.consumer(&["q"]).await.take(10).await;
+    assert_eq!(ids(&taken), ["0", "1", "2", "3"]);
+}
+
+pub async fn parking_until_the_past_hands_back_at_once(harness: &impl Harness) {
+    let bed = Fixture::open(harness).await;
+    bed.publish([message("q", "a")]).await;
+    let consumer = bed.consumer(&["q"]).await;
+
+    for until in [bed.clock.now(), Timestamp::MIN] {
+        let held = consumer.take_one().await;
+        assert_eq!(held.deliveries, 1);
+        consumer.done(&held, Verdict::Park { until }).await;
+        assert_eq!(bed.counts("q").await, [1, 0, 0, 0]);
+    }
+    consumer.take_one().await;
+}
+
+/// It belongs to nobody, so it does not return when the one that parked it is gone.
+pub async fn a_message_parked_again_outlives_its_consumer(harness: &impl Harness) {
+    let bed = Fixture::open(harness).await;
+    bed.publish([message("q", "a")]).await;
+    let consumer = bed.consumer(&["q"]).await;
+    let held = consumer.take_one().await;
+    let until = bed.clock.after(A_MINUTE * 60);
+    consumer.done(&held, Verdict::Park { until }).await;
+    drop(consumer);
+
+    assert_eq!(bed.outlive_leases().await, 0);
+
+    assert_eq!(bed.counts("q").await, [0, 1, 0, 0]);
+}
+
+pub async fn a_message_parked_again_can_be_cancelled_or_purged(harness: &impl Harness) {
+    let bed = Fixture::open(harness).await;
+    let broker = &bed.store.broker;
+    // One that was parked from the beginning as well, for another time.
+    bed.publish([
+        message("q", "a"),
+        Publish {
+            due: Some(bed.clock.after(A_MINUTE)),
+            ..message("q", "b")
+        },
+        message("q", "c"),
+    ])
+    .await;
+    bed.clock.advance(A_MINUTE);
+    let consumer = bed.consumer(&["q"]).await;
+    for held in consumer.take(3).await {
+        let until = bed.clock.after(A_MINUTE);
+        consumer.done(&held, Verdict::Park { until }).await;
+    }
+
+    let cancelled = broker.cancel(&["a".into(), "b".into()]).await;
+    assert_eq!(cancelled.expect("cancel"), [true, true]);
+    assert_eq!(bed.counts("q").await, [0, 1, 0, 0]);
+    assert_eq!(broker.purge(&"q".into()).await.expect("purge"), 1);
+    assert_eq!(bed.counts("q").await, [0; 4]);
+    bed.clock.advance(A_MINUTE);
+    assert_eq!(bed.consumer(&["q"]).await.take(10).await, []);
+}
+
+pub async fn follow_ups_are_published_when_a_message_is_parked(harness: &impl Harness) {
+    let bed = Fixture::open(harness).await;
+    bed.publish([message("q", "a")]).await;
+    let consumer = bed.consumer(&["q"]).await;
+    let held = consumer.take_one().await;
+    let until = bed.clock.after(A_MINUTE);
+
+    consumer
+        .settle_one(Settlement {
+            publish: vec![message("next", "b")],
+            ..settlement(&held, Verdict::Park { until })
+        })
+        .await;
+
+    assert_eq!(bed.counts("q").await, [0, 1, 0, 0]);
+    assert_eq!(bed.counts("next").await, [1, 0, 0, 0]);
+}
+
+pub async fn the_next_parked_message_is_told_first(harness: &impl Harness) {
+    let first = Fixture::open(harness).await;
+    let second = first.second(harness).await;
+    let after = |minutes: u32| Some(first.clock.after(A_MINUTE * minutes));
+    let third = Publish {
+        due: after(3),
+        priority: 0,
+        ..message("a", "3")
+    };
+    let later = |queue: &str, id: &str, minutes| Publish {
+        due: after(minutes),
+        priority: 9,
+        ..message(queue, id)
+    };
+    first
+        .publish([
+            third.clone(),
+            later("b", "2", 2),
+            message("a", "ready"),
+            later("a", "1", 1),
+            later("other", "0", 1),
+        ])
+        .await;
+    let consumer = first.consumer(&["a"]).await;
+    let held = consumer.take_one().await;
+    let until = first.clock.after(A_MINUTE * 4);
+    consumer.done(&held, Verdict::Park { until }).await;
+
+    let told = parked(&second, &["a", "b", "never there"], 10).await;
+
+    let places: Vec<_> = told
+        .iter()
+        .map(|parked| (parked.queue.as_str(), parked.due))
+        .collect();
+    let due = |minutes: u32| first.clock.after(A_MINUTE * minutes);
+    let expected = [("a", due(1)), ("b", due(2)), ("a", due(3)), ("a", due(4))];
+    assert_eq!(places, expected);
+    assert_eq!(told[2].envelope, third.envelope);
+    assert_eq!(
+        parked_ids(&first, &["a", "b"], 10).await,
+        ["1", "2", "3", "ready"]
+    );
+}
+
+pub async fn at_most_limit_parked_messages_come(harness: &impl Harness) {
+    let bed = Fixture::open(harness).await;
+    let sent = (1..=6).map(|minutes: u32| Publish {
+        due: Some(bed.clock.after(A_MINUTE * minutes)),
+        ..message(["a", "b"][minutes as usize % 2], &minutes.to_string())
+    });
+    bed.publish(sent.collect::<Vec<_>>()).await;
+
+    assert_eq!(parked_ids(&bed, &["a", "b"], 0).await, [""; 0]);
+    assert_eq!(parked_ids(&bed, &["a", "b"], 3).await, ["1", "2", "3"]);
+    assert_eq!(parked_ids(&bed, &["a"], 2).await, ["2", "4"]);
+    assert_eq!(parked_ids(&bed, &["a"], usize::MAX).await, ["2", "4", "6"]);
+    assert_eq!(parked_ids(&bed, &["a", "a"], 9).await, ["2", "4", "6"]);
+    assert_eq!(parked_ids(&bed, &[], 9).await, [""; 0]);
+}
+
+/// It can be fetched, also where nobody has done so yet.
+pub async fn a_message_that_is_due_is_not_told_as_parked(harness: &impl Harness) {
+    let bed = Fixture::open(harness).await;
+    let sent = [1, 2].map(|minutes: u32| Publish {
+        due: Some(bed.clock.after(A_MINUTE * minutes)),
+        ..message("q", &minutes.to_string())
+    });
+    bed.publish(sent).await;
+
+    bed.clock.advance(A_MINUTE);
+
+    assert_eq!(parked_ids(&bed, &["q"], 10).await, ["2"]);
+    assert_eq!(parked_ids(&bed, &["q"], 1).await, ["2"]);
 }

@@ -99,7 +99,16 @@ pub async fn a_message_handed_back_comes_with_another_tag(harness: &impl Harness
 
 pub async fn the_result_is_stored_with_the_verdict(harness: &impl Harness) {
     let bed = Fixture::open(harness).await;
-    let verdicts = [Verdict::Ack, Verdict::Requeue, Verdict::Release, dead("no")];
+    let park = Verdict::Park {
+        until: bed.clock.after(Duration::from_secs(60)),
+    };
+    let verdicts = [
+        Verdict::Ack,
+        Verdict::Requeue,
+        Verdict::Release,
+        park,
+        dead("no"),
+    ];
     let consumer = bed.consumer(&["q"]).await;
 
     for (number, verdict) in verdicts.into_iter().enumerate() {

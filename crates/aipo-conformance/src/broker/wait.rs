@@ -179,6 +179,24 @@ pub async fn a_message_parked_meanwhile_ends_the_wait_when_due(harness: &impl Ha
     assert!(Clock::system().now() >= near, "not before its time");
 }
 
+/// The same for one that was fetched and is parked again.
+pub async fn a_message_parked_again_ends_the_wait_when_due(harness: &impl Harness) {
+    let store = harness.open(Clock::system()).await;
+    let other = harness.second(&store, Clock::system()).await;
+    publish(&store, [message("q", "a")]).await;
+    let holder = consumer(&other, "other", &["q"]).await;
+    let held = holder.take_one().await;
+    let consumer = consumer(&store, "worker", &["q"]).await;
+    let mut wait = Box::pin(await_messages(&consumer));
+    still_waiting(&mut wait).await;
+
+    let until = Clock::system().after(A_MOMENT * 4);
+    holder.done(&held, Verdict::Park { until }).await;
+
+    assert_eq!(ids(&within(wait).await), ["a"]);
+    assert!(Clock::system().now() >= until, "not before its time");
+}
+
 pub async fn a_recovery_ends_the_wait(harness: &impl Harness) {
     let bed = Fixture::open(harness).await;
     bed.publish([message("q", "a")]).await;

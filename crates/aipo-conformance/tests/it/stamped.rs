@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const SEAMS: [&str; 4] = ["broker", "results", "state", "whole"];
+const SEAMS: [&str; 5] = ["broker", "results", "state", "bus", "whole"];
 
 #[test]
 fn every_case_is_stamped() {

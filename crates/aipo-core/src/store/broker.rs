@@ -73,6 +73,7 @@ pub trait Broker: Send + Sync + 'static {
     async fn cancel(&self, ids: &[TaskId]) -> Result<Vec<bool>>;
 
     /// The messages that are parked for one of these queues, the next one that is due first, at most `limit`.
+    /// One whose time has come is ready, and not among them.
     async fn parked(&self, queues: &[QueueName], limit: usize) -> Result<Vec<Parked>>;
 
     /// The newest dead letters, at most `limit`; of one queue, or of all.
@@ -128,12 +129,19 @@ pub trait Consumer: Send + Sync + 'static {
     /// Renews the lease for another period, for everything in flight.
     async fn renew(&self) -> Result<()>;
 
-    /// Takes from these queues, and from no others, from the next fetch on. What is in flight stays; a fetch that
-    /// waits goes on waiting for its own queues.
+    /// Takes from these queues, and from no others, from the next fetch on.
+    ///
+    /// - Queues that are missing are created. There may be none at all, and then a fetch comes back empty.
+    /// - What is in flight stays.
+    /// - A fetch that waits goes on waiting for the queues that it began with.
     async fn set_queues(&self, queues: Vec<QueueName>) -> Result<()>;
 
     /// The number of the last entry that the log [`REVOKED`](super::state::REVOKED) had at the last fetch, which
     /// learns it on its way; `None` where the broker has no way to know.
+    ///
+    /// - It is that of the moment in which the messages were taken: what was revoked before is known with them.
+    /// - A fetch that comes back empty learns it when it begins to wait, or later.
+    /// - Zero before the first fetch and while nothing was revoked. It does not go down when entries expire.
     fn last_revoked(&self) -> Option<u64>;
 
     /// Ends the consumer: what is still in flight is handed back at once, counted or not as it was.

@@ -16,12 +16,15 @@ use crate::message::Envelope;
 pub trait Bus: Send + Sync + 'static {
     /// Tells notices, in order.
     ///
-    /// - A notice to everybody reaches every listener whose topics it matches; one to a mailbox reaches that
-    ///   mailbox. Where nobody listens it is gone.
-    /// - Notices of one call reach a listener in their order.
+    /// - A notice to everybody reaches every listener with a topic that matches, once, however many do; one to a
+    ///   mailbox reaches that mailbox. Where nobody listens it is gone.
+    /// - It arrives byte for byte, with its address.
+    /// - Notices of one call to one exchange reach a listener in their order, and so do those that one caller
+    ///   tells one after the other. Between exchanges there is no order.
     async fn tell(&self, notices: Vec<Notice>) -> Result<()>;
 
-    /// Listens to these topics: what is told after `Ok`, by whichever process, is heard.
+    /// Listens to these topics: what is told after `Ok`, by whichever process, is heard; what was told before
+    /// the call is not.
     async fn listen(&self, topics: Vec<Topic>) -> Result<Box<dyn Listener>>;
 }
 
@@ -31,7 +34,7 @@ pub trait Listener: Send + 'static {
     /// The next notice; waits until there is one.
     ///
     /// - A listener that does not keep up, or whose connection was lost for a while, misses notices:
-    ///   the oldest go first, at most [`BACKLOG`] wait.
+    ///   the oldest go first, at most [`BACKLOG`] wait. It holds up nobody.
     /// - It goes on after a lost connection by itself.
     ///
     /// # Cancel safety

@@ -21,7 +21,7 @@ pub const REVOKED: &str = "revoked";
 pub struct Entry {
     /// Its number; numbers grow, and none is used again.
     pub number: u64,
-    /// What was appended.
+    /// What was appended: any bytes.
     pub value: Vec<u8>,
 }
 
@@ -59,8 +59,11 @@ pub trait StateStore: Send + Sync + 'static {
     /// All facts whose key starts with `prefix`, taken literally, by key in byte order.
     async fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>>;
 
-    /// Appends values to a log, in order and all together, each with this time to live, and gives the number of
-    /// the last one.
+    /// Appends values to a log, each with this time to live, and gives the number of the last one.
+    ///
+    /// - They stand in their order, all together; or none was appended.
+    /// - Whoever has read up to a number has missed none before it: what comes later has higher numbers.
+    /// - With no values nothing changes, and the number is that of the last entry, or zero when there is none.
     async fn append(&self, log: &str, values: Vec<Vec<u8>>, ttl: Duration) -> Result<u64>;
 
     /// The entries of a log after that number that have not expired, the oldest first, at most `limit`. Zero

@@ -22,13 +22,8 @@ impl Broker for MemoryBroker {
     }
 
     async fn consume(&self, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
-        let queues = options.queues.clone();
-        let number = self.0.lock().queues.consume(options, self.0.clock.now());
-        Ok(Box::new(MemoryConsumer::new(
-            self.0.clone(),
-            number,
-            queues,
-        )))
+        let (number, turns) = self.0.lock().queues.consume(options, self.0.clock.now());
+        Ok(Box::new(MemoryConsumer::new(self.0.clone(), number, turns)))
     }
 
     async fn recover(&self) -> Result<usize> {

@@ -4,7 +4,7 @@
 //! A fetch takes under the lock and answers without another await, so a dropped fetch had taken nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use aipo_core::store::state::REVOKED;
@@ -19,9 +19,13 @@ use super::{Data, Shared};
 pub(super) struct MemoryConsumer {
     shared: Arc<Shared>,
     number: u64,
-    queues: Mutex<Arc<[QueueName]>>,
+    /// Its queues, of which the one that was served last comes last. A fetch that waits keeps those that it
+    /// began with.
+    turns: Mutex<Turns>,
     last_revoked: AtomicU64,
 }
+
+type Turns = Arc<Mutex<Vec<QueueName>>>;
 
 /// What a fetch that found nothing waits for at most.
 struct Nothing<'a> {
@@ -34,8 +38,9 @@ struct Nothing<'a> {
 impl Consumer for MemoryConsumer {
     async fn fetch(&self, request: Fetch) -> Result<Vec<Delivery>> {
         let began = Instant::now();
+        let turns = locked(&self.turns).clone();
         loop {
-            let nothing = match self.look(request)? {
+            let nothing = match self.look(&turns, request)? {
                 Ok(taken) => return Ok(taken),
                 Err(nothing) => nothing,
             };
@@ -68,10 +73,10 @@ impl Consumer for MemoryConsumer {
     }
 
     async fn set_queues(&self, queues: Vec<QueueName>) -> Result<()> {
+        let now = self.shared.clock.now();
         let mut data = self.shared.lock();
-        data.queues
-            .set_queues(self.number, queues.clone(), self.shared.clock.now())?;
-        *self.queues.lock().expect("nothing panics in an assignment") = queues.into();
+        let turns = data.queues.set_queues(self.number, queues, now)?;
+        *locked(&self.turns) = Arc::new(Mutex::new(turns));
         Ok(())
     }
 
@@ -95,20 +100,21 @@ impl Consumer for MemoryConsumer {
 }
 
 impl MemoryConsumer {
-    pub(super) fn new(shared: Arc<Shared>, number: u64, queues: Vec<QueueName>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, number: u64, turns: Vec<QueueName>) -> Self {
         Self {
             shared,
             number,
-            queues: Mutex::new(queues.into()),
+            turns: Mutex::new(Arc::new(Mutex::new(turns))),
             last_revoked: AtomicU64::new(0),
         }
     }
 
     /// Takes what is ready or, in the same step, registers for what comes.
-    fn look(&self, request: Fetch) -> Result<Result<Vec<Delivery>, Nothing<'_>>> {
+    fn look(&self, turns: &Turns, request: Fetch) -> Result<Result<Vec<Delivery>, Nothing<'_>>> {
         let now = self.shared.clock.now();
         let mut data = self.shared.lock();
-        let taken = data.queues.take(self.number, request, now)?;
+        let mut turns = locked(turns);
+        let taken = data.queues.take(self.number, &mut turns, request, now)?;
         self.last_revoked
             .store(data.logs.last(REVOKED), Ordering::Release);
         if !taken.is_empty() {
@@ -116,19 +122,22 @@ impl MemoryConsumer {
         }
         let next_due = data
             .queues
-            .next_due(self.number)
+            .next_due(&turns)
             .map(|due| self.shared.clock.until(due));
         let interest = Interest::register(
             &self.shared,
             &mut data,
             |data| &mut data.fetches,
-            self.queues
-                .lock()
-                .expect("nothing panics in an assignment")
-                .clone(),
+            turns.as_slice().into(),
         );
         Ok(Err(Nothing { interest, next_due }))
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .expect("what is done under the lock does not panic")
 }
 
 impl Data {

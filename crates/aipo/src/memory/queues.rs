@@ -78,8 +78,6 @@ struct Holder {
     name: String,
     lease: Duration,
     until: Timestamp,
-    /// Its queues; the one that was served last comes last.
-    turns: Vec<QueueName>,
     /// Serials of what it holds, by tag; tags grow, so this is the order of fetching.
     held: BTreeMap<u64, u64>,
 }
@@ -113,7 +111,11 @@ impl Queues {
         self.messages.insert(serial, message);
     }
 
-    pub(super) fn consume(&mut self, options: ConsumerOptions, now: Timestamp) -> u64 {
+    pub(super) fn consume(
+        &mut self,
+        options: ConsumerOptions,
+        now: Timestamp,
+    ) -> (u64, Vec<QueueName>) {
         let consumer = self.next();
         let turns = self.turns(options.queues);
         let until = clock::after(now, options.lease);
@@ -125,25 +127,25 @@ impl Queues {
                 name,
                 lease,
                 until,
-                turns,
                 held: BTreeMap::new(),
             },
         );
-        consumer
+        (consumer, turns)
     }
 
-    /// Takes what is ready for this consumer.
+    /// Takes what is ready in these queues for this consumer. The one that was served last comes last then.
     pub(super) fn take(
         &mut self,
         consumer: u64,
+        turns: &mut Vec<QueueName>,
         request: Fetch,
         now: Timestamp,
     ) -> Result<Vec<Delivery>> {
         self.check_lease(consumer, now)?;
-        self.unpark(consumer, now);
+        self.unpark(turns, now);
         let mut taken = Vec::new();
         while taken.len() < request.max
-            && let Some(serial) = self.pop_ready(consumer)
+            && let Some(serial) = self.pop_ready(turns)
         {
             let started = taken.len() < request.started;
             taken.push(self.deliver(serial, consumer, started));
@@ -151,9 +153,8 @@ impl Queues {
         Ok(taken)
     }
 
-    /// When the next parked message of this consumer's queues becomes due.
-    pub(super) fn next_due(&self, consumer: u64) -> Option<Timestamp> {
-        let queues = &self.consumers.get(&consumer)?.turns;
+    /// When the next parked message of these queues becomes due.
+    pub(super) fn next_due(&self, queues: &[QueueName]) -> Option<Timestamp> {
         queues
             .iter()
             .filter_map(|queue| Some(self.queues.get(queue)?.parked.first()?.0))
@@ -234,20 +235,15 @@ impl Queues {
         })
     }
 
+    /// Other queues for this consumer to take from.
     pub(super) fn set_queues(
         &mut self,
         consumer: u64,
         queues: Vec<QueueName>,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Vec<QueueName>> {
         self.check_lease(consumer, now)?;
-        let turns = self.turns(queues);
-        let holder = self
-            .consumers
-            .get_mut(&consumer)
-            .expect("its lease was checked");
-        holder.turns = turns;
-        Ok(())
+        Ok(self.turns(queues))
     }
 
     pub(super) fn renew(&mut self, consumer: u64, now: Timestamp) -> Result<()> {
@@ -312,6 +308,8 @@ impl Queues {
             .copied()
             .collect();
         parked.sort_unstable();
+        // Of a queue that was named twice.
+        parked.dedup();
         parked.truncate(limit);
         let tell = |(due, serial)| {
             let message: &Message = &self.messages[&serial];
@@ -465,15 +463,12 @@ impl Queues {
         }
     }
 
-    /// Moves the messages of this consumer's queues whose time has come into the line.
-    fn unpark(&mut self, consumer: u64, now: Timestamp) {
+    /// Moves the messages of these queues whose time has come into the line.
+    fn unpark(&mut self, of: &[QueueName], now: Timestamp) {
         let Self {
-            queues,
-            messages,
-            consumers,
-            ..
+            queues, messages, ..
         } = self;
-        for queue in &consumers[&consumer].turns {
+        for queue in of {
             queues
                 .get_mut(queue)
                 .expect("a consumer's queues exist")
@@ -481,18 +476,17 @@ impl Queues {
         }
     }
 
-    /// Takes the message that comes first for this consumer out of its line: the most urgent, and
+    /// Takes the message that comes first in these queues out of its line: the most urgent, and
     /// among queues of equal standing that of the queue that was served the longest time ago.
-    fn pop_ready(&mut self, consumer: u64) -> Option<u64> {
-        let holder = self.consumers.get_mut(&consumer)?;
-        let heads = holder.turns.iter().enumerate().filter_map(|(turn, queue)| {
+    fn pop_ready(&mut self, turns: &mut Vec<QueueName>) -> Option<u64> {
+        let heads = turns.iter().enumerate().filter_map(|(turn, queue)| {
             let ((priority, _), _) = self.queues.get(queue)?.ready.first_key_value()?;
             Some((*priority, turn))
         });
         let (_, turn) = heads.min()?;
-        let served = holder.turns.remove(turn);
+        let served = turns.remove(turn);
         let queue = self.queues.get_mut(&served)?;
-        holder.turns.push(served);
+        turns.push(served);
         queue.ready.pop_first().map(|(_, serial)| serial)
     }
 
