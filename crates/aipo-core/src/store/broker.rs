@@ -141,7 +141,7 @@ pub trait Consumer: Send + Sync + 'static {
     ///
     /// - It is that of the moment in which the messages were taken: what was revoked before is known with them.
     /// - A fetch that comes back empty learns it when it begins to wait, or later.
-    /// - Zero before the first fetch and while nothing was revoked. It does not go down when entries expire.
+    /// - Zero before the first fetch and while nothing was ever revoked. It does not go down when entries expire.
     fn last_revoked(&self) -> Option<u64>;
 
     /// Ends the consumer: what is still in flight is handed back at once, counted or not as it was.

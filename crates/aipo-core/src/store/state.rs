@@ -63,7 +63,7 @@ pub trait StateStore: Send + Sync + 'static {
     ///
     /// - They stand in their order, all together; or none was appended.
     /// - Whoever has read up to a number has missed none before it: what comes later has higher numbers.
-    /// - With no values nothing changes, and the number is that of the last entry, or zero when there is none.
+    /// - With no values nothing changes, and the number is that of the last entry there ever was, or zero.
     async fn append(&self, log: &str, values: Vec<Vec<u8>>, ttl: Duration) -> Result<u64>;
 
     /// The entries of a log after that number that have not expired, the oldest first, at most `limit`. Zero

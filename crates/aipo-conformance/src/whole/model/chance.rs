@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aipo_core::message::Envelope;
+use aipo_core::store::state::REVOKED;
 use aipo_core::store::{DeliveryTag, Fence, Publish, ResultRecord, Settlement, Verdict};
 use aipo_core::{QueueName, TaskId, TaskState};
 
@@ -11,6 +12,7 @@ use super::play::{Play, QUEUES, TASKS, task};
 
 const KEYS: [&str; 5] = ["w", "w:1", "w:2", "x:1", "%"];
 const PREFIXES: [&str; 4] = ["", "w", "w:", "%"];
+pub(super) const LOGS: [&str; 2] = [REVOKED, "w"];
 
 /// Consumers at one time.
 const MAX_CONSUMERS: usize = 5;
@@ -20,7 +22,7 @@ type Make = fn(&mut Play) -> Option<Operation>;
 
 /// How often each operation comes, in shares of the whole. Messages leave a little faster than they
 /// come, so that the queues are now full, now empty.
-const SHARES: [(u32, Make); 29] = [
+const SHARES: [(u32, Make); 33] = [
     (10, |play| Some(Operation::Advance(play.duration(6_000)))),
     (24, publish),
     (8, consume),
@@ -32,6 +34,7 @@ const SHARES: [(u32, Make); 29] = [
     (1, purge),
     (6, locate),
     (4, cancel),
+    (3, parked),
     (3, dead_letters),
     (4, redrive),
     (3, discard),
@@ -43,6 +46,7 @@ const SHARES: [(u32, Make); 29] = [
             consumer: play.consumer()?,
         })
     }),
+    (4, set_queues),
     (3, |play| {
         Some(Operation::Close {
             consumer: play.consumer()?,
@@ -69,8 +73,10 @@ const SHARES: [(u32, Make); 29] = [
     (4, get_facts),
     (2, delete_fact),
     (4, scan_facts),
+    (5, append),
+    (5, entries),
     (2, |play| {
-        Some(Operation::SweepFacts {
+        Some(Operation::SweepState {
             handle: play.handle(),
         })
     }),
@@ -87,9 +93,7 @@ fn consume(play: &mut Play) -> Option<Operation> {
     if play.consumers.iter().flatten().count() >= MAX_CONSUMERS {
         return None;
     }
-    let mut queues = QUEUES.map(QueueName::from).to_vec();
-    play.rng.shuffle(&mut queues);
-    queues.truncate(play.rng.usize(1..=QUEUES.len()));
+    let queues = play.queues_for_consumer();
     let lease = Duration::from_secs(10) + play.duration(5_000);
     Some(Operation::Consume {
         handle: play.handle(),
@@ -116,6 +120,15 @@ fn cancel(play: &mut Play) -> Option<Operation> {
     Some(Operation::Cancel {
         handle: play.handle(),
         ids: play.tasks(2),
+    })
+}
+
+fn parked(play: &mut Play) -> Option<Operation> {
+    let queues = (0..play.rng.usize(..4)).map(|_| play.queue()).collect();
+    Some(Operation::Parked {
+        handle: play.handle(),
+        queues,
+        limit: play.rng.usize(..8),
     })
 }
 
@@ -165,6 +178,13 @@ fn settle(play: &mut Play) -> Option<Operation> {
     let tags = play.tags(consumer, 6);
     let batch = tags.into_iter().map(|tag| play.settlement(tag)).collect();
     Some(Operation::Settle { consumer, batch })
+}
+
+fn set_queues(play: &mut Play) -> Option<Operation> {
+    Some(Operation::SetQueues {
+        consumer: play.consumer()?,
+        queues: play.queues_for_consumer(),
+    })
 }
 
 fn store_results(play: &mut Play) -> Option<Operation> {
@@ -261,6 +281,26 @@ fn scan_facts(play: &mut Play) -> Option<Operation> {
     })
 }
 
+fn append(play: &mut Play) -> Option<Operation> {
+    let values = (0..play.rng.usize(..4)).map(|_| play.bytes()).collect();
+    Some(Operation::Append {
+        handle: play.handle(),
+        log: play.log(),
+        values,
+        ttl: play.duration(40_000),
+    })
+}
+
+fn entries(play: &mut Play) -> Option<Operation> {
+    let (log, after) = play.place_in_a_log();
+    Some(Operation::Entries {
+        handle: play.handle(),
+        log,
+        after,
+        limit: play.rng.usize(..12),
+    })
+}
+
 impl Play {
     /// The next step.
     pub(super) fn choose(&mut self) -> Operation {
@@ -310,10 +350,13 @@ impl Play {
     }
 
     fn settlement(&mut self, tag: DeliveryTag) -> Settlement {
-        let verdict = match self.rng.u8(..10) {
+        let verdict = match self.rng.u8(..11) {
             0..5 => Verdict::Ack,
             5..7 => Verdict::Requeue,
             7..9 => Verdict::Release,
+            9 => Verdict::Park {
+                until: self.clock.now() - Duration::from_secs(1) + self.duration(20_000),
+            },
             _ => Verdict::DeadLetter {
                 reason: format!("reason {}", self.rng.u8(..)),
             },
@@ -401,6 +444,27 @@ impl Play {
 
     fn task(&mut self) -> TaskId {
         task(self.rng.usize(..TASKS))
+    }
+
+    fn queues_for_consumer(&mut self) -> Vec<QueueName> {
+        let mut queues = QUEUES.map(QueueName::from).to_vec();
+        self.rng.shuffle(&mut queues);
+        queues.truncate(self.rng.usize(1..=QUEUES.len()));
+        queues
+    }
+
+    /// A log, and where an append to it ended lately, or its beginning.
+    fn place_in_a_log(&mut self) -> (&'static str, u64) {
+        let lately = self.logs.told.len().saturating_sub(20);
+        let told = self.logs.told[lately..].to_vec();
+        match self.rng.choice(told) {
+            Some(place) if self.rng.bool() => place,
+            _ => (self.log(), 0),
+        }
+    }
+
+    fn log(&mut self) -> &'static str {
+        LOGS[self.rng.usize(..LOGS.len())]
     }
 
     fn queue(&mut self) -> QueueName {

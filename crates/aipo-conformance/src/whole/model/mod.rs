@@ -1,6 +1,6 @@
 //! Plays random operations on a store and on a model of it, and compares every answer.
 //!
-//! The model (`queues`, `results`, `facts`) is as plain as can be: lists that are searched from
+//! The model (`queues`, `results`, `facts`, `logs`) is as plain as can be: lists that are searched from
 //! end to end, so that reading it is enough to believe it. It leaves open what the contracts leave
 //! open: which of several queues is served, where a parked message stands when it has become due, and how
 //! messages that were handed back stand among each other.
@@ -10,6 +10,7 @@
 
 mod chance;
 mod facts;
+mod logs;
 mod operation;
 mod play;
 mod queues;

@@ -34,6 +34,11 @@ pub(super) enum Operation {
         handle: usize,
         ids: Vec<TaskId>,
     },
+    Parked {
+        handle: usize,
+        queues: Vec<QueueName>,
+        limit: usize,
+    },
     DeadLetters {
         handle: usize,
         queue: Option<QueueName>,
@@ -63,6 +68,10 @@ pub(super) enum Operation {
     },
     Renew {
         consumer: usize,
+    },
+    SetQueues {
+        consumer: usize,
+        queues: Vec<QueueName>,
     },
     Close {
         consumer: usize,
@@ -127,7 +136,19 @@ pub(super) enum Operation {
         handle: usize,
         prefix: &'static str,
     },
-    SweepFacts {
+    Append {
+        handle: usize,
+        log: &'static str,
+        values: Vec<Vec<u8>>,
+        ttl: Duration,
+    },
+    Entries {
+        handle: usize,
+        log: &'static str,
+        after: u64,
+        limit: usize,
+    },
+    SweepState {
         handle: usize,
     },
 }

@@ -9,7 +9,9 @@ use aipo_core::{ErrorKind, QueueName, Result, Store, TaskId};
 use fastrand::Rng;
 use jiff::Timestamp;
 
+use super::chance::LOGS;
 use super::facts::Facts;
+use super::logs::Logs;
 use super::operation::Operation;
 use super::queues::Queues;
 use super::results::Results;
@@ -31,6 +33,7 @@ pub(super) struct Play {
     pub(super) queues: Queues,
     results: Results,
     pub(super) facts: Facts,
+    pub(super) logs: Logs,
     /// Ids of dead letters that were told at some time.
     pub(super) letters: Vec<u64>,
     pub(super) messages_made: u64,
@@ -49,6 +52,7 @@ impl Play {
             queues: Queues::default(),
             results: Results::default(),
             facts: Facts::default(),
+            logs: Logs::default(),
             letters: Vec::new(),
             messages_made: 0,
         }
@@ -109,6 +113,11 @@ impl Play {
                 let expected: Vec<bool> = ids.iter().map(|id| self.queues.cancel(id)).collect();
                 assert_eq!(cancelled, expected);
             }
+            Operation::Parked {
+                handle,
+                queues,
+                limit,
+            } => self.compare_parked(handle, &queues, limit).await,
             Operation::DeadLetters {
                 handle,
                 queue,
@@ -171,17 +180,21 @@ impl Play {
                 let answer = self.store_side(consumer).renew().await;
                 accepted(answer, self.queues.renew(consumer, now));
             }
+            Operation::SetQueues { consumer, queues } => {
+                let answer = self.store_side(consumer).set_queues(queues.clone()).await;
+                accepted(answer, self.queues.set_queues(consumer, queues, now));
+            }
             Operation::Close { consumer } => {
                 let answer = self.store_side(consumer).close().await;
                 accepted(answer, self.queues.close(consumer, now));
                 self.consumers[consumer] = None;
             }
             Operation::Crash { consumer } => self.consumers[consumer] = None,
-            other => self.run_on_results_and_facts(other, now).await,
+            other => self.run_on_results(other, now).await,
         }
     }
 
-    async fn run_on_results_and_facts(&mut self, operation: Operation, now: Timestamp) {
+    async fn run_on_results(&mut self, operation: Operation, now: Timestamp) {
         match operation {
             Operation::StoreResults { handle, batch } => {
                 self.handles[handle]
@@ -214,6 +227,12 @@ impl Play {
                 let expired = self.results.sweep(now);
                 assert!(swept <= expired, "{swept} swept of {expired} that expired");
             }
+            other => self.run_on_state(other, now).await,
+        }
+    }
+
+    async fn run_on_state(&mut self, operation: Operation, now: Timestamp) {
+        match operation {
             Operation::PutFact {
                 handle,
                 key,
@@ -279,12 +298,29 @@ impl Play {
                 self.facts.delete(key);
             }
             Operation::ScanFacts { handle, prefix } => self.compare_facts(handle, prefix).await,
-            Operation::SweepFacts { handle } => {
+            Operation::Append {
+                handle,
+                log,
+                values,
+                ttl,
+            } => {
+                let state = &self.handles[handle].state;
+                let last = state.append(log, values.clone(), ttl).await;
+                self.logs
+                    .append(log, values, ttl, last.expect("append"), now);
+            }
+            Operation::Entries {
+                handle,
+                log,
+                after,
+                limit,
+            } => self.compare_entries(handle, log, after, limit).await,
+            Operation::SweepState { handle } => {
                 let swept = self.handles[handle].state.sweep().await.expect("sweep");
-                let expired = self.facts.sweep(now);
+                let expired = self.facts.sweep(now) + self.logs.sweep(now);
                 assert!(swept <= expired, "{swept} swept of {expired} that expired");
             }
-            other => unreachable!("{other:?} is no operation on results or facts"),
+            other => unreachable!("{other:?} is no operation on the state"),
         }
     }
 
@@ -295,9 +331,14 @@ impl Play {
             let stats = self.handles[handle].broker.queues().await.expect("queues");
             assert_eq!(stats, self.queues.stats(self.clock.now()));
             self.compare_locations(handle, &all).await;
+            self.compare_parked(handle, &QUEUES.map(QueueName::from), usize::MAX)
+                .await;
             self.compare_dead_letters(handle, None, usize::MAX).await;
             self.compare_results(handle, &all).await;
             self.compare_facts(handle, "").await;
+            for log in LOGS {
+                self.compare_entries(handle, log, 0, usize::MAX).await;
+            }
         }
     }
 
@@ -376,6 +417,12 @@ impl Play {
         }
     }
 
+    async fn compare_parked(&self, handle: usize, queues: &[QueueName], limit: usize) {
+        let told = self.handles[handle].broker.parked(queues, limit).await;
+        self.queues
+            .check_parked(queues, limit, &told.expect("parked"), self.clock.now());
+    }
+
     /// Compares the dead letters and gives them as the store told them.
     async fn compare_dead_letters(
         &mut self,
@@ -414,6 +461,12 @@ impl Play {
     async fn compare_facts(&self, handle: usize, prefix: &str) {
         let facts = self.handles[handle].state.scan(prefix).await.expect("scan");
         assert_eq!(facts, self.facts.scan(prefix, self.clock.now()));
+    }
+
+    async fn compare_entries(&self, handle: usize, log: &str, after: u64, limit: usize) {
+        let told = self.handles[handle].state.entries(log, after, limit).await;
+        self.logs
+            .check(log, after, limit, &told.expect("entries"), self.clock.now());
     }
 
     fn store_side(&self, consumer: usize) -> &dyn Consumer {

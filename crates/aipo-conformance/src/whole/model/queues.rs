@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use aipo_core::store::{
-    ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Location, Publish, QueueStats, Settled,
-    Verdict,
+    ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Location, Parked, Publish, QueueStats,
+    Settled, Verdict,
 };
 use aipo_core::{QueueName, TaskId, clock};
 use jiff::Timestamp;
@@ -230,7 +230,12 @@ impl Queues {
                 }
                 message.place = Place::Front;
             }
-            Verdict::Park { .. } => unreachable!("the model does not choose it"),
+            Verdict::Park { until } => {
+                if let Place::Held { started: true, .. } = message.place {
+                    message.deliveries -= 1;
+                }
+                message.place = Place::Parked(*until);
+            }
             Verdict::DeadLetter { reason } => {
                 message.place = Place::Dead {
                     death: end,
@@ -240,6 +245,20 @@ impl Queues {
             }
         }
         Settled::Done
+    }
+
+    pub(super) fn set_queues(
+        &mut self,
+        consumer: usize,
+        queues: Vec<QueueName>,
+        now: Timestamp,
+    ) -> bool {
+        let set = self.has_lease(consumer, now);
+        if set {
+            self.names.extend(queues.iter().cloned());
+            self.consumers[consumer].options.queues = queues;
+        }
+        set
     }
 
     pub(super) fn renew(&mut self, consumer: usize, now: Timestamp) -> bool {
@@ -334,6 +353,37 @@ impl Queues {
                 Location::InFlight { queue, consumer }
             }
             Place::Dead { .. } => Location::Dead { queue },
+        }
+    }
+
+    /// Checks what was told of parked messages. Those of the same moment may come in any order.
+    pub(super) fn check_parked(
+        &self,
+        queues: &[QueueName],
+        limit: usize,
+        answer: &[Parked],
+        now: Timestamp,
+    ) {
+        let mut parked: Vec<Parked> = Vec::new();
+        for message in &self.messages {
+            if let Place::Parked(due) = message.place
+                && due > now
+                && queues.contains(&message.publish.queue)
+            {
+                parked.push(Parked {
+                    queue: message.publish.queue.clone(),
+                    due,
+                    envelope: message.publish.envelope.clone(),
+                });
+            }
+        }
+        parked.sort_by_key(|parked| parked.due);
+        let dues = |parked: &[Parked]| parked.iter().map(|one| one.due).collect::<Vec<_>>();
+        assert_eq!(dues(answer), dues(&parked[..limit.min(parked.len())]));
+        for told in answer {
+            let found = parked.iter().position(|one| one == told);
+            let found = found.unwrap_or_else(|| panic!("{told:?} is not parked, or came twice"));
+            parked.swap_remove(found);
         }
     }
 
