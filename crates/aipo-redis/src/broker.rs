@@ -1,20 +1,24 @@
 //! Queues from outside: sending to them, looking at them, and what workers do for all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aipo_core::store::{
-    Broker, Consumer, ConsumerOptions, DeadLetter, Location, Publish, QueueStats,
+    Broker, Consumer, ConsumerOptions, DeadLetter, Location, Parked, Publish, QueueStats,
 };
-use aipo_core::{Error, ErrorKind, QueueName, Result, TaskId};
+use aipo_core::{QueueName, Result, TaskId};
 use async_trait::async_trait;
 use redis::Value;
 
 use crate::consumer::{HAND_BACK_STEP, RedisConsumer};
 use crate::error::unexpected;
 use crate::handle::Handle;
+use crate::keys;
 use crate::reply;
-use crate::script::{CONSUME, DEAD_LETTERS, DISCARD, PURGE, QUEUES, RECOVER, REDRIVE, Script};
-use crate::source::Source;
+use crate::script::{
+    CONSUME, DEAD_LETTERS, DISCARD, PARKED, PURGE, QUEUES, RECOVER, REDRIVE, Script,
+};
+use crate::source::{Lanes, Source};
 use crate::time::{duration_ms, from_ms};
 use crate::wire;
 
@@ -32,30 +36,14 @@ impl Broker for RedisBroker {
     async fn consume(&self, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
         let ConsumerOptions {
             name,
-            mut queues,
+            queues,
             lease,
         } = options;
-        let mut seen = std::collections::HashSet::new();
-        queues.retain(|queue| seen.insert(queue.clone()));
-        let keys = &self.0.keys;
-        if queues.len() * keys.steps.len() > usize::from(u16::MAX) {
-            let message = "a consumer can't take from so many queues";
-            return Err(Error::new(ErrorKind::TooLarge, message).with("queues", queues.len()));
-        }
         let id = uuid::Uuid::new_v4().simple().to_string();
-        let source = Source::new(self.0.clone(), id, queues);
-        let mut call = source.call(&CONSUME, &[]);
-        call.arg(duration_ms(lease))
-            .arg(name)
-            .arg(keys.prefix())
-            .arg(keys.sep());
-        call.arg(keys.steps.len()).arg(source.queues.len());
-        for queue in &source.queues {
-            call.arg(queue.as_str());
-        }
-        for list in source.queues.iter().flat_map(|queue| keys.lists(queue)) {
-            call.arg(list);
-        }
+        let lanes = Lanes::default().taking(&self.0.keys, queues)?;
+        let source = Source::new(self.0.clone(), id, lanes);
+        let mut call = source.queues_call(&CONSUME, 0, &source.lanes().known);
+        call.arg(duration_ms(lease)).arg(name);
         CONSUME.run(&self.0.link, &call).await?;
         Ok(Box::new(RedisConsumer::new(source, lease)))
     }
@@ -123,15 +111,33 @@ impl Broker for RedisBroker {
         self.0.cancel(ids).await
     }
 
-    async fn parked(
-        &self,
-        _queues: &[QueueName],
-        _limit: usize,
-    ) -> Result<Vec<aipo_core::store::Parked>> {
-        Err(aipo_core::Error::new(
-            aipo_core::ErrorKind::Unsupported,
-            "not yet",
-        ))
+    async fn parked(&self, queues: &[QueueName], limit: usize) -> Result<Vec<Parked>> {
+        let keys = &self.0.keys;
+        // A queue that is named twice is still one.
+        let queues: BTreeSet<&QueueName> = queues.iter().collect();
+        let mut call = PARKED.call(queues.len());
+        for queue in &queues {
+            call.arg(keys.parked(queue));
+        }
+        call.arg(self.0.now())
+            .arg(i64::try_from(limit).unwrap_or(i64::MAX));
+        let answer = reply::array(PARKED.run(&self.0.link, &call).await?)?;
+        let mut found = Vec::new();
+        for (queue, members) in queues.into_iter().zip(answer) {
+            let mut members = reply::array(members)?.into_iter();
+            while let (Some(member), Some(due)) = (members.next(), members.next()) {
+                let member = reply::bytes(member)?;
+                let due_ms: f64 = reply::number(due)?;
+                found.push(Parked {
+                    queue: queue.clone(),
+                    due: from_ms(due_ms as i64),
+                    envelope: wire::decode(keys::parked_message(&member)).envelope,
+                });
+            }
+        }
+        found.sort_by_key(|parked| parked.due);
+        found.truncate(limit);
+        Ok(found)
     }
 
     async fn dead_letters(
@@ -192,22 +198,17 @@ impl RedisBroker {
 /// One dead letter, out of the fields that the script tells of it.
 fn letter(fields: &mut impl Iterator<Item = Value>) -> Result<DeadLetter> {
     let mut field = || fields.next().ok_or_else(|| unexpected(&Value::Nil));
-    let number = |field: Value| {
-        reply::text(field)?
-            .parse::<i64>()
-            .map_err(|_| unexpected(&Value::Nil))
-    };
-    let id = number(field()?)?;
+    let id = reply::number(field()?)?;
     let (queue, reason) = (reply::text(field()?)?, reply::text(field()?)?);
-    let (died_ms, deliveries) = (number(field()?)?, number(field()?)?);
+    let (died_ms, deliveries) = (reply::number(field()?)?, reply::number(field()?)?);
     let message = wire::decode(&reply::bytes(field()?)?);
     Ok(DeadLetter {
-        id: u64::try_from(id).map_err(|_| unexpected(&Value::Int(id)))?,
+        id,
         queue: queue.into(),
         task_id: message.id,
         reason,
         died: from_ms(died_ms),
-        deliveries: u32::try_from(deliveries).unwrap_or(u32::MAX),
+        deliveries,
         envelope: message.envelope,
     })
 }

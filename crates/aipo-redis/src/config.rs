@@ -21,6 +21,9 @@ pub const DEFAULT_PRIORITY_STEPS: [u8; 4] = [0, 3, 6, 9];
 /// kombu's `sep`.
 pub const DEFAULT_SEP: &str = "\x06\x16";
 
+/// kombu's prefix of channels.
+const DEFAULT_FANOUT_PREFIX: &str = "/{db}.";
+
 /// Redis' own port.
 const DEFAULT_PORT: u16 = 6379;
 
@@ -60,6 +63,11 @@ pub struct RedisOptions {
     /// Stands between a queue's name and a priority in the key of a list. URL key `sep`, default
     /// [`DEFAULT_SEP`]. kombu's `sep`.
     pub sep: String,
+    /// Stands in front of an exchange in the channels of remote control and events, in which `{db}` is replaced
+    /// with the number of the database: channels are common to all databases of a server. URL key
+    /// `fanout_prefix`, which also takes `true` for the default `/{db}.` and `false` for nothing. All who
+    /// are to hear each other must agree on it. kombu's `fanout_prefix`.
+    pub fanout_prefix: String,
     /// Whether a message that is not due yet is parked when it is sent. URL key `park_on_send=true`.
     ///
     /// By default it waits in its list, as Celery's messages do, and the first worker that takes it
@@ -132,6 +140,7 @@ impl RedisOptions {
             result_keyprefix: None,
             priority_steps: DEFAULT_PRIORITY_STEPS.to_vec(),
             sep: DEFAULT_SEP.to_owned(),
+            fanout_prefix: DEFAULT_FANOUT_PREFIX.to_owned(),
             park_on_send: false,
             timeout: DEFAULT_TIMEOUT,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
@@ -180,6 +189,14 @@ impl RedisOptions {
             ("result_keyprefix", _) => self.result_keyprefix = Some(value.to_owned()),
             ("priority_steps", _) => self.priority_steps = steps(key, value)?,
             ("sep", _) => self.sep = value.to_owned(),
+            ("fanout_prefix", _) => {
+                self.fanout_prefix = match value {
+                    "true" => DEFAULT_FANOUT_PREFIX,
+                    "false" => "",
+                    prefix => prefix,
+                }
+                .to_owned();
+            }
             ("park_on_send", _) => self.park_on_send = truth(key, value)?,
             ("timeout", _) => self.timeout = duration(key, value)?,
             ("connect_timeout", _) => self.connect_timeout = duration(key, value)?,
@@ -265,6 +282,7 @@ impl fmt::Debug for RedisOptions {
             .field("result_keyprefix", &self.result_keyprefix)
             .field("priority_steps", &self.priority_steps)
             .field("sep", &self.sep)
+            .field("fanout_prefix", &self.fanout_prefix)
             .field("park_on_send", &self.park_on_send)
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
@@ -310,8 +328,8 @@ impl Url {
     }
 }
 
-const KNOWN_KEYS: &str = "global_keyprefix, result_keyprefix, priority_steps, sep, park_on_send, \
-    timeout, connect_timeout; for redis+socket:// also virtual_host; for rediss:// also ssl_cert_reqs, \
+const KNOWN_KEYS: &str = "global_keyprefix, result_keyprefix, priority_steps, sep, fanout_prefix, \
+    park_on_send, timeout, connect_timeout; for redis+socket:// also virtual_host; for rediss:// also ssl_cert_reqs, \
     ssl_ca_certs, ssl_certfile, ssl_keyfile";
 
 /// An IPv6 address as a URL has it.
@@ -415,7 +433,7 @@ mod tests {
     fn a_url_sets_every_field_it_names() {
         let options = RedisOptions::from_url(
             "redis://h?global_keyprefix=a%3A&result_keyprefix=b_&priority_steps=0,5&sep=:\
-             &park_on_send=true&timeout=250ms&connect_timeout=1",
+             &fanout_prefix=x.&park_on_send=true&timeout=250ms&connect_timeout=1",
         )
         .expect("a valid URL");
 
@@ -423,6 +441,7 @@ mod tests {
         assert_eq!(options.result_keyprefix.as_deref(), Some("b_"));
         assert_eq!(options.priority_steps, [0, 5]);
         assert_eq!(options.sep, ":");
+        assert_eq!(options.fanout_prefix, "x.");
         assert!(options.park_on_send);
         assert_eq!(options.timeout, Duration::from_millis(250));
         assert_eq!(options.connect_timeout, Duration::from_secs(1));

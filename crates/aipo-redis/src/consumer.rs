@@ -5,10 +5,11 @@
 //! given up for dead finds nothing to do harm with.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use aipo_core::Result;
 use aipo_core::store::{Consumer, Delivery, DeliveryTag, Fetch, Settled, Settlement};
+use aipo_core::{QueueName, Result};
 use async_trait::async_trait;
 use redis::Value;
 
@@ -49,15 +50,12 @@ impl Consumer for RedisConsumer {
         self.source.settle(&batch).await
     }
 
-    async fn set_queues(&self, _queues: Vec<aipo_core::QueueName>) -> Result<()> {
-        Err(aipo_core::Error::new(
-            aipo_core::ErrorKind::Unsupported,
-            "not yet",
-        ))
+    async fn set_queues(&self, queues: Vec<QueueName>) -> Result<()> {
+        self.source.set_queues(queues).await
     }
 
     fn last_revoked(&self) -> Option<u64> {
-        None
+        Some(self.source.last_revoked.load(Ordering::Relaxed))
     }
 
     async fn renew(&self) -> Result<()> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use aipo_core::store::state::REVOKED;
 use aipo_core::store::{Delivery, DeliveryTag, Fetch};
 use aipo_core::{Error, ErrorKind, Result};
 use redis::Value;
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 use crate::error::{lease_lost, unexpected};
 use crate::reply;
 use crate::script::{ABANDON, FETCH, PARK};
-use crate::source::{Hold, Source};
+use crate::source::{Hold, Lanes, Source};
 use crate::wire;
 
 /// Messages in one answer at most.
@@ -95,16 +96,17 @@ impl Drop for Unread {
 impl Source {
     pub(crate) async fn fetch(self: &Arc<Self>, request: Fetch) -> Result<Vec<Delivery>> {
         let deadline = Instant::now() + request.wait.min(MAX_WAIT);
+        let lanes = self.lanes();
         // First a place among the waiters, then the look: what comes in between is told.
         let waiter = (!request.wait.is_zero()).then(|| {
-            let keys = self.keys.iter().map(|key| key.clone().into_bytes());
+            let keys = lanes.keys.iter().map(|key| key.clone().into_bytes());
             self.handle.watch.register(keys.collect())
         });
         loop {
             let Found {
                 deliveries,
                 next_due,
-            } = self.look(request).await?;
+            } = self.look(request, lanes.clone()).await?;
             if !deliveries.is_empty() {
                 self.in_vain.store(0, Ordering::Relaxed);
                 return Ok(deliveries);
@@ -138,9 +140,9 @@ impl Source {
         }
     }
 
-    async fn look(self: &Arc<Self>, request: Fetch) -> Result<Found> {
+    async fn look(self: &Arc<Self>, request: Fetch, lanes: Arc<Lanes>) -> Result<Found> {
         let (answer, unread) = oneshot::channel();
-        tokio::spawn(self.clone().look_to_the_end(request, answer));
+        tokio::spawn(self.clone().look_to_the_end(request, lanes, answer));
         match unread.await {
             Ok(unread) => unread.map(Unread::read),
             Err(_) => {
@@ -153,13 +155,14 @@ impl Source {
     async fn look_to_the_end(
         self: Arc<Self>,
         request: Fetch,
+        lanes: Arc<Lanes>,
         answer: oneshot::Sender<Result<Unread>>,
     ) {
         let max = request.max.min(MAX_FETCH);
         loop {
             let first = self.next.fetch_add(max as u64, Ordering::Relaxed);
             let mut unread = Unread::new(self.clone(), [first, first + max as u64]);
-            let found = self.take_due(request, max, first).await;
+            let found = self.take_due(request, &lanes, max, first).await;
             let is_lost = |error: &Error| error.kind() == ErrorKind::LeaseLost;
             match &found {
                 Ok(Some(found)) if !found.deliveries.is_empty() => {}
@@ -182,8 +185,14 @@ impl Source {
 
     /// Takes messages and parks those among them that are not due; `None` when it should be tried again
     /// at once.
-    async fn take_due(&self, request: Fetch, max: usize, first: u64) -> Result<Option<Found>> {
-        let Some((taken, next_due)) = self.take(request, max, first).await? else {
+    async fn take_due(
+        &self,
+        request: Fetch,
+        lanes: &Lanes,
+        max: usize,
+        first: u64,
+    ) -> Result<Option<Found>> {
+        let Some((taken, next_due)) = self.take(request, lanes, max, first).await? else {
             return Ok(None);
         };
         let (early, mut due): (Vec<Taken>, Vec<Taken>) = taken
@@ -210,45 +219,64 @@ impl Source {
     async fn take(
         &self,
         request: Fetch,
+        lanes: &Lanes,
         max: usize,
         first: u64,
     ) -> Result<Option<(Vec<Taken>, Option<Duration>)>> {
-        let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
+        let revoked = self.handle.keys.log_number(REVOKED);
+        let mut keys = vec![&*revoked];
+        keys.extend(lanes.keys.iter().map(String::as_str));
         let steps = &self.handle.keys.steps;
-        let mut call = self.call_sized(&FETCH, &keys, steps.len() + 6, 64 * self.keys.len());
+        let arguments = steps.len() + lanes.taken.len() + 6;
+        let mut call = self.call_sized(&FETCH, &keys, arguments, 64 * keys.len());
         call.arg(first).arg(max).arg(request.started);
         call.arg(self.turn.load(Ordering::Relaxed));
+        call.arg(steps.len());
+        // Not as one argument, which a vector of bytes is.
         steps.iter().for_each(|step| _ = call.arg(*step));
+        call.arg(&lanes.taken);
         // Over the connection that watches, so that finding nothing is told of the next change.
         let mut items = match FETCH.run(&self.handle.watch.link, &call).await? {
             Value::BulkString(text) if text == b"lost" => return Err(lease_lost()),
             Value::BulkString(text) if text == b"late" => return Ok(None),
             other => reply::array(other)?.into_iter(),
         };
-        let (Some(now_ms), Some(next_due)) = (items.next(), items.next()) else {
+        let (Some(now_ms), Some(next_due), Some(revoked)) =
+            (items.next(), items.next(), items.next())
+        else {
             return Err(unexpected(&Value::Nil));
         };
         let now_ms = reply::int(&now_ms)?;
+        self.last_revoked
+            .store(reply::count(&revoked)?, Ordering::Relaxed);
         let mut taken = Vec::with_capacity(items.len() / 2);
         while let (Some(place), Some(raw)) = (items.next(), items.next()) {
             let number = first + taken.len() as u64;
-            taken.push(self.understand(&place, raw, number, now_ms)?);
+            taken.push(self.understand(lanes, &place, raw, number, now_ms)?);
         }
         if let Some(last) = taken.last() {
-            let queue = usize::from(last.hold.lane) / steps.len();
+            let place = usize::from(last.hold.lane) / steps.len();
+            let queue = lanes.taken.iter().position(|taken| *taken == place);
             self.turn
-                .store((queue + 1) % self.queues.len(), Ordering::Relaxed);
+                .store(queue.map_or(0, |queue| queue + 1), Ordering::Relaxed);
         }
         Ok(Some((taken, time_until(next_due, now_ms)?)))
     }
 
     /// A message as the script tells it: `place` is twice its lane, plus one if it was started.
-    fn understand(&self, place: &Value, raw: Value, number: u64, now_ms: i64) -> Result<Taken> {
+    fn understand(
+        &self,
+        lanes: &Lanes,
+        place: &Value,
+        raw: Value,
+        number: u64,
+        now_ms: i64,
+    ) -> Result<Taken> {
         let told = reply::count(place)?;
         let started = told % 2 == 1;
         let lane = u16::try_from(told / 2).map_err(|_| unexpected(place))?;
-        let queue = self
-            .queues
+        let queue = lanes
+            .known
             .get(usize::from(lane) / self.handle.keys.steps.len());
         let queue = queue.ok_or_else(|| unexpected(place))?;
         let message = wire::decode(&reply::bytes(raw)?);
@@ -323,12 +351,11 @@ impl Source {
 
 /// How long until the time that a script told; nothing when it told none.
 fn time_until(due: Value, now_ms: i64) -> Result<Option<Duration>> {
-    let due = reply::text(due)?;
-    if due.is_empty() {
+    if due == Value::BulkString(Vec::new()) {
         return Ok(None);
     }
     // Scores are doubles, and are told as such when they are large.
-    let due_ms: f64 = due.parse().map_err(|_| unexpected(&Value::Nil))?;
+    let due_ms: f64 = reply::number(due)?;
     Ok(Some(Duration::from_millis(
         (due_ms - now_ms as f64).max(0.0) as u64,
     )))

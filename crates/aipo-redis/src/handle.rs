@@ -1,7 +1,10 @@
 //! What broker, results, state and consumers of one store share.
 
+use std::sync::Arc;
+
 use aipo_core::Clock;
 
+use crate::channels::Channels;
 use crate::keys::Keys;
 use crate::link::Link;
 use crate::publish::Declared;
@@ -14,6 +17,8 @@ pub(crate) struct Handle {
     pub(crate) link: Link,
     /// For what may have to wait.
     pub(crate) watch: Watch,
+    /// For hearing what is told to everybody.
+    pub(crate) channels: Arc<Channels>,
     pub(crate) keys: Keys,
     pub(crate) clock: Option<Clock>,
     pub(crate) park_on_send: bool,

@@ -6,6 +6,10 @@
 //! |---|---|---|
 //! | `{queue}`, `{queue}` sep `{step}` | list | messages by priority step, the newest on the left |
 //! | `_kombu.binding.{queue}`, `_kombu.binding_permanent.{queue}` | set | the queue's binding |
+//! | `_kombu.binding.{exchange}` | set | the bindings of its mailboxes, `{routing key}` sep sep `{queue}` |
+//! | `_kombu.binding_deadlines` | zset | exchanges of mailboxes, by the time when their bindings are over |
+//! | `{routing key}.{exchange}` | list | a mailbox |
+//! | `/{db}.{exchange}`, `/{db}.{exchange}/{routing key}` | channel | notices to everybody |
 //! | `celery-task-meta-{id}` | string | a result; also the channel that tells of it |
 //!
 //! And aipo's, which nobody else knows:
@@ -22,6 +26,10 @@
 //! | `aipo:letter:{id}` | hash | a dead letter |
 //! | `aipo:facts`, `aipo:fact-names`, `aipo:fact-expiries` | hash, zset, zset | the state store |
 //! | `aipo:fence` | string | the number of the last claim |
+//! | `aipo:log:{name}` | zset | the entries of a log as `{expiry}:{number}:{value}`, by number |
+//! | `aipo:log-number:{name}` | string | the number of the last entry of a log |
+//! | `aipo:log-expiries` | zset | entries of all logs as `{number}:{name}`, by expiry |
+//! | `aipo:mailboxes` | zset | open mailboxes as `{exchange}` sep `{routing key}`, by the time when they are over |
 //! | `aipo:state:{result}` | string | the state of a result whose bytes do not tell it |
 //! | `aipo:result-expiries` | zset | only with a clock of the store's own |
 
@@ -33,6 +41,8 @@ pub(crate) struct Keys {
     prefix: String,
     result_prefix: String,
     sep: String,
+    /// In front of the exchange in the names of channels.
+    channel_prefix: String,
     /// The priorities that have lists, rising from 0.
     pub(crate) steps: Vec<u8>,
 }
@@ -55,7 +65,9 @@ impl Keys {
         if !result_prefix.is_empty() && !result_prefix.ends_with([':', '_', '-', '.']) {
             result_prefix.push('_');
         }
+        let db = options.db.to_string();
         Self {
+            channel_prefix: prefix.clone() + &options.fanout_prefix.replace("{db}", &db),
             prefix,
             result_prefix,
             sep: options.sep.clone(),
@@ -75,6 +87,10 @@ impl Keys {
         fact_names = "aipo:fact-names";
         fact_expiries = "aipo:fact-expiries";
         fence = "aipo:fence";
+        log_prefix = "aipo:log:";
+        log_expiries = "aipo:log-expiries";
+        binding_deadlines = "_kombu.binding_deadlines";
+        mailboxes = "aipo:mailboxes";
         note_prefix = "aipo:state:";
         result_expiries = "aipo:result-expiries";
     }
@@ -97,6 +113,14 @@ impl Keys {
 
     pub(crate) fn dead_of(&self, queue: &QueueName) -> String {
         format!("{}aipo:dead:{queue}", self.prefix)
+    }
+
+    pub(crate) fn log(&self, name: &str) -> String {
+        format!("{}aipo:log:{name}", self.prefix)
+    }
+
+    pub(crate) fn log_number(&self, name: &str) -> String {
+        format!("{}aipo:log-number:{name}", self.prefix)
     }
 
     pub(crate) fn result(&self, id: &TaskId) -> String {
@@ -133,6 +157,27 @@ impl Keys {
         ["_kombu.binding", "_kombu.binding_permanent"]
             .map(|table| format!("{}{table}.{queue}", self.prefix))
     }
+
+    /// The table of bindings of an exchange whose queues come and go.
+    pub(crate) fn exchange(&self, exchange: &str) -> String {
+        format!("{}_kombu.binding.{exchange}", self.prefix)
+    }
+
+    /// The channel of what is told to everybody.
+    pub(crate) fn channel(&self, exchange: &str, routing_key: &str) -> String {
+        match routing_key {
+            "" => format!("{}{exchange}", self.channel_prefix),
+            _ => format!("{}{exchange}/{routing_key}", self.channel_prefix),
+        }
+    }
+}
+
+/// The message in a member of a zset of parked ones; number and step stand in front of it.
+pub(crate) fn parked_message(member: &[u8]) -> &[u8] {
+    member
+        .splitn(3, |byte| *byte == b':')
+        .nth(2)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ use aipo_core::{Result, Store};
 
 mod broker;
 mod bus;
+mod channels;
 mod config;
 mod consumer;
 mod error;
@@ -47,6 +48,7 @@ mod handle;
 mod json;
 mod keys;
 mod link;
+mod mailbox;
 mod publish;
 mod reply;
 mod results;
@@ -66,6 +68,7 @@ pub use config::{
     RedisOptions, Tls,
 };
 
+use channels::Channels;
 use handle::Handle;
 use keys::Keys;
 use link::{Link, News};
@@ -95,6 +98,7 @@ pub async fn connect(options: RedisOptions) -> Result<Store> {
     let handle = Arc::new(Handle {
         link,
         watch: Watch::new(&options)?,
+        channels: Channels::new(&options)?,
         keys: Keys::new(&options),
         clock: options.clock.clone(),
         park_on_send: options.park_on_send,
@@ -103,8 +107,8 @@ pub async fn connect(options: RedisOptions) -> Result<Store> {
     Ok(Store {
         broker: Arc::new(broker::RedisBroker(handle.clone())),
         results: Arc::new(results::RedisResults(handle.clone())),
-        state: Arc::new(state::RedisState(handle)),
-        bus: Arc::new(bus::NoBus),
+        state: Arc::new(state::RedisState(handle.clone())),
+        bus: Arc::new(bus::RedisBus(handle)),
         settles_results: true,
         url: options.url(),
     })

@@ -30,6 +30,13 @@ pub(crate) enum News {
     Changed(Vec<u8>),
     /// Any key may have been changed: the database was flushed, or the connection lost.
     All,
+    /// Something was published.
+    Published {
+        /// The pattern that it was subscribed with.
+        pattern: Vec<u8>,
+        channel: Vec<u8>,
+        message: Vec<u8>,
+    },
 }
 
 type Listener = Box<dyn Fn(News) + Send + Sync>;
@@ -92,6 +99,11 @@ impl Link {
             Value::Array(answers) => Ok(answers),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Closes the connection until something is sent again. Nothing may be under way on it.
+    pub(crate) fn disconnect(&self) {
+        self.0.lock().connection = None;
     }
 
     async fn request(&self, request: Request<'_>) -> Result<Value> {
@@ -242,6 +254,21 @@ fn hear(link: &Weak<Inner>, generation: u64, push: PushInfo) -> Result<(), redis
             }
             _ => (link.listener)(News::All),
         },
+        PushKind::PMessage => {
+            let mut parts = push.data.into_iter();
+            if let (
+                Some(Value::BulkString(pattern)),
+                Some(Value::BulkString(channel)),
+                Some(Value::BulkString(message)),
+            ) = (parts.next(), parts.next(), parts.next())
+            {
+                (link.listener)(News::Published {
+                    pattern,
+                    channel,
+                    message,
+                });
+            }
+        }
         _ => {}
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! What a command answers, taken apart.
 
+use std::str::FromStr;
+
 use aipo_core::Result;
 use redis::Value;
 
@@ -22,6 +24,13 @@ pub(crate) fn int(answer: &Value) -> Result<i64> {
 /// A count of something, never below zero.
 pub(crate) fn count(answer: &Value) -> Result<u64> {
     u64::try_from(int(answer)?).map_err(|_| unexpected(answer))
+}
+
+/// A number that is told as text, as scores and fields of hashes are.
+pub(crate) fn number<T: FromStr>(answer: Value) -> Result<T> {
+    let told = text(answer)?;
+    told.parse()
+        .map_err(|_| unexpected(&Value::BulkString(told.into_bytes())))
 }
 
 pub(crate) fn bytes(answer: Value) -> Result<Vec<u8>> {

@@ -28,7 +28,15 @@ macro_rules! script {
 }
 
 pub(crate) static PUBLISH: Script = script!("shared/time", "shared/publish", "publish");
-pub(crate) static CONSUME: Script = script!("shared/time", "shared/publish", "consume");
+pub(crate) static CONSUME: Script =
+    script!("shared/time", "shared/publish", "shared/lanes", "consume");
+pub(crate) static ADD_QUEUES: Script = script!(
+    "shared/time",
+    "shared/lease",
+    "shared/publish",
+    "shared/lanes",
+    "add_queues"
+);
 pub(crate) static FETCH: Script =
     script!("shared/time", "shared/lease", "shared/deliveries", "fetch");
 pub(crate) static PARK: Script = script!("shared/time", "shared/lease", "park");
@@ -58,6 +66,7 @@ pub(crate) static RECOVER: Script = script!(
 );
 
 pub(crate) static QUEUES: Script = script!("shared/time", "queues");
+pub(crate) static PARKED: Script = script!("shared/time", "parked");
 pub(crate) static PURGE: Script = script!("purge");
 pub(crate) static SEARCH: Script = script!("search");
 pub(crate) static SEARCH_HELD: Script = script!("search_held");
@@ -76,6 +85,16 @@ pub(crate) static RELEASE_FACT: Script = script!("shared/time", "shared/fact", "
 pub(crate) static GET_FACTS: Script = script!("shared/time", "shared/fact", "get_facts");
 pub(crate) static SCAN_FACTS: Script = script!("shared/time", "shared/fact", "scan_facts");
 pub(crate) static SWEEP_FACTS: Script = script!("shared/time", "shared/fact", "sweep_facts");
+
+pub(crate) static APPEND: Script = script!("shared/time", "append");
+pub(crate) static ENTRIES: Script = script!("shared/time", "entries");
+pub(crate) static SWEEP_LOGS: Script = script!("shared/time", "sweep_logs");
+
+pub(crate) static TELL: Script = script!("tell");
+pub(crate) static OPEN_MAILBOX: Script = script!("shared/time", "open_mailbox");
+pub(crate) static CLOSE_MAILBOX: Script = script!("shared/mailbox", "close_mailbox");
+pub(crate) static SWEEP_MAILBOXES: Script =
+    script!("shared/time", "shared/mailbox", "sweep_mailboxes");
 
 impl Script {
     const fn new(code: &'static str) -> Self {

@@ -10,6 +10,7 @@ use redis::{Value, cmd};
 
 use crate::error::unexpected;
 use crate::handle::Handle;
+use crate::keys;
 use crate::reply;
 use crate::script::{SEARCH, SEARCH_DEAD, SEARCH_HELD};
 use crate::time::from_ms;
@@ -99,11 +100,7 @@ impl Handle {
             return self.now().parse().map_err(|_| unexpected(&Value::Nil));
         }
         let time = reply::array(self.link.send(&cmd("TIME")).await?)?;
-        let mut parts = time.into_iter().map(|part| {
-            reply::text(part)?
-                .parse::<i64>()
-                .map_err(|_| unexpected(&Value::Nil))
-        });
+        let mut parts = time.into_iter().map(reply::number::<i64>);
         match (parts.next(), parts.next()) {
             (Some(seconds), Some(micros)) => Ok(seconds? * 1_000 + micros? / 1_000),
             _ => Err(unexpected(&Value::Array(Vec::new()))),
@@ -187,12 +184,8 @@ impl<'a> Search<'a> {
             let mut members = members.into_iter();
             while let (Some(member), Some(score)) = (members.next(), members.next()) {
                 let member = reply::bytes(member)?;
-                let due_ms: f64 = reply::text(score)?
-                    .parse()
-                    .map_err(|_| unexpected(&Value::Nil))?;
-                // Number and step stand in front of the message.
-                let raw = member.splitn(3, |byte| *byte == b':').nth(2);
-                if let Some(id) = raw.and_then(|raw| self.wanted(raw)) {
+                let due_ms: f64 = reply::number(score)?;
+                if let Some(id) = self.wanted(keys::parked_message(&member)) {
                     let due_ms = Some(due_ms as i64);
                     found.push(Waiting {
                         id,

@@ -2,6 +2,7 @@
 
 use aipo_core::store::{ResultRecord, Settled, Settlement, Verdict};
 use aipo_core::{QueueName, Result};
+use jiff::Timestamp;
 use redis::Cmd;
 
 use crate::error::unexpected;
@@ -9,6 +10,7 @@ use crate::publish::Outgoing;
 use crate::reply;
 use crate::script::SETTLE;
 use crate::source::{Hold, Source};
+use crate::time::ceil_ms;
 
 /// Settlements, and bytes of theirs, that one script ends at most; nothing else runs on the server
 /// meanwhile.
@@ -109,7 +111,8 @@ impl Source {
         match &ending.settlement.verdict {
             Verdict::Ack => call.arg("A"),
             Verdict::Requeue => call.arg("Q"),
-            Verdict::Release | Verdict::Park { .. } => call.arg("R"),
+            Verdict::Release => call.arg("R"),
+            Verdict::Park { until } => self.write_parking(call, hold, *until),
             Verdict::DeadLetter { reason } => call.arg("D").arg(reason),
         };
         self.write_result(call, ending.settlement.result.as_ref());
@@ -124,6 +127,21 @@ impl Source {
             }
             message.write(call, &self.handle);
         }
+    }
+
+    /// Adds where a held message waits for its time.
+    fn write_parking<'c>(&self, call: &'c mut Cmd, hold: Hold, until: Timestamp) -> &'c mut Cmd {
+        let keys = &self.handle.keys;
+        let (place, step) = (
+            usize::from(hold.lane) / keys.steps.len(),
+            usize::from(hold.lane) % keys.steps.len(),
+        );
+        match self.lanes().known.get(place) {
+            Some(queue) => call.arg("P").arg(keys.parked(queue)),
+            // Such a tag was never given, so nothing is held under it.
+            None => call.arg("P").arg(""),
+        };
+        call.arg(keys.steps[step]).arg(ceil_ms(until))
     }
 
     fn write_result(&self, call: &mut Cmd, result: Option<&ResultRecord>) {

@@ -1,28 +1,72 @@
 //! A consumer on the server: where it takes from, and how its scripts are called.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aipo_core::store::DeliveryTag;
-use aipo_core::{QueueName, Result};
+use aipo_core::{Error, ErrorKind, QueueName, Result};
 use redis::{Cmd, Value};
 
 use crate::error::{lease_lost, unexpected};
 use crate::handle::Handle;
-use crate::script::{START, Script};
+use crate::keys::Keys;
+use crate::script::{ADD_QUEUES, START, Script};
 
 pub(crate) struct Source {
     pub(crate) handle: Arc<Handle>,
     pub(crate) id: String,
-    pub(crate) queues: Vec<QueueName>,
-    /// By queue: the key of its parked messages and those of its lists.
-    pub(crate) keys: Vec<String>,
+    lanes: Mutex<Arc<Lanes>>,
+    /// Held while queues are set.
+    setting: tokio::sync::Mutex<()>,
+    /// The number of the last entry of the log of what was revoked, as of the last fetch.
+    pub(crate) last_revoked: AtomicU64,
     /// The number of the next message.
     pub(crate) next: AtomicU64,
     /// The queue whose turn it is.
     pub(crate) turn: AtomicUsize,
     /// How often in a row it was told of a message and found none.
     pub(crate) in_vain: AtomicU32,
+}
+
+/// Which queues a consumer takes from. What it holds is named by the place of its queue, so a queue keeps
+/// its place for as long as the consumer lives.
+#[derive(Clone, Default)]
+pub(crate) struct Lanes {
+    /// Every queue that it took from, by place.
+    pub(crate) known: Vec<QueueName>,
+    /// The places of those that it takes from now.
+    pub(crate) taken: Vec<usize>,
+    /// Of each of these: the key of its parked messages and those of its lists.
+    pub(crate) keys: Vec<String>,
+}
+
+impl Lanes {
+    /// The same consumer with these queues to take from.
+    pub(crate) fn taking(&self, keys: &Keys, queues: Vec<QueueName>) -> Result<Self> {
+        let mut lanes = Self {
+            known: self.known.clone(),
+            ..Self::default()
+        };
+        let mut seen = HashSet::new();
+        for queue in queues {
+            if !seen.insert(queue.clone()) {
+                continue;
+            }
+            lanes.keys.push(keys.parked(&queue));
+            lanes.keys.extend(keys.lists(&queue));
+            let known = lanes.known.iter().position(|known| *known == queue);
+            lanes.taken.push(known.unwrap_or(lanes.known.len()));
+            if known.is_none() {
+                lanes.known.push(queue);
+            }
+        }
+        if lanes.known.len() * keys.steps.len() > usize::from(u16::MAX) {
+            let message = "a consumer can't take from so many queues";
+            return Err(Error::new(ErrorKind::TooLarge, message).with("queues", lanes.known.len()));
+        }
+        Ok(lanes)
+    }
 }
 
 /// What names a message to its consumer: which list it came off, whether the fetch counted it as started,
@@ -68,21 +112,51 @@ impl From<DeliveryTag> for Hold {
 }
 
 impl Source {
-    pub(crate) fn new(handle: Arc<Handle>, id: String, queues: Vec<QueueName>) -> Self {
-        let keys = queues.iter().flat_map(|queue| {
-            let parked = std::iter::once(handle.keys.parked(queue));
-            parked.chain(handle.keys.lists(queue))
-        });
-        let keys = keys.collect();
+    pub(crate) fn new(handle: Arc<Handle>, id: String, lanes: Lanes) -> Self {
         Self {
             handle,
             id,
-            queues,
-            keys,
+            lanes: Mutex::new(Arc::new(lanes)),
+            setting: tokio::sync::Mutex::default(),
+            last_revoked: AtomicU64::new(0),
             next: AtomicU64::new(1),
             turn: AtomicUsize::new(0),
             in_vain: AtomicU32::new(0),
         }
+    }
+
+    /// The queues that it takes from at this moment.
+    pub(crate) fn lanes(&self) -> Arc<Lanes> {
+        self.lock_lanes().clone()
+    }
+
+    pub(crate) async fn set_queues(&self, queues: Vec<QueueName>) -> Result<()> {
+        let _alone = self.setting.lock().await;
+        let before = self.lanes();
+        let lanes = before.taking(&self.handle.keys, queues)?;
+        let first = before.known.len();
+        let call = self.queues_call(&ADD_QUEUES, first, &lanes.known[first..]);
+        self.run_held(&ADD_QUEUES, &call).await?;
+        *self.lock_lanes() = Arc::new(lanes);
+        Ok(())
+    }
+
+    fn lock_lanes(&self) -> MutexGuard<'_, Arc<Lanes>> {
+        // A panic elsewhere leaves it sound: each change is one assignment.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call of a script that notes queues, of which the first has the place `first`.
+    pub(crate) fn queues_call(&self, script: &Script, first: usize, queues: &[QueueName]) -> Cmd {
+        let keys = &self.handle.keys;
+        let mut call = self.call(script, &[]);
+        call.arg(keys.prefix()).arg(keys.sep());
+        call.arg(keys.steps.len()).arg(first).arg(queues.len());
+        queues.iter().for_each(|queue| _ = call.arg(queue.as_str()));
+        for list in queues.iter().flat_map(|queue| keys.lists(queue)) {
+            call.arg(list);
+        }
+        call
     }
 
     /// A call of a script on this consumer with what all of them have, keys first: consumers, the

@@ -1,18 +1,19 @@
-//! Facts. They are read a page of [`PAGE`] at a time and expire by a time kept beside each, since
+//! Facts and logs. They are read a page of [`PAGE`] at a time and expire by a time kept beside each, since
 //! Redis' own expiry knows whole keys only; a sweep deletes what is over.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use aipo_core::Result;
-use aipo_core::store::{Fence, StateStore};
+use aipo_core::store::{Entry, Fence, StateStore};
 use async_trait::async_trait;
 use redis::{Cmd, Value};
 
 use crate::handle::Handle;
 use crate::reply;
 use crate::script::{
-    CLAIM_FACT, GET_FACTS, PUT_FACT, RELEASE_FACT, RENEW_FACT, SCAN_FACTS, SWEEP_FACTS, Script,
+    APPEND, CLAIM_FACT, ENTRIES, GET_FACTS, PUT_FACT, RELEASE_FACT, RENEW_FACT, SCAN_FACTS,
+    SWEEP_FACTS, SWEEP_LOGS, SWEEP_MAILBOXES, Script,
 };
 use crate::time::duration_ms;
 
@@ -34,6 +35,18 @@ impl RedisState {
 
     async fn run(&self, script: &Script, call: &Cmd) -> Result<Value> {
         script.run(&self.0.link, call).await
+    }
+
+    /// Runs a script that deletes up to [`PAGE`] things and says how many, until that is all.
+    async fn sweep_by(&self, script: &Script, call: &Cmd) -> Result<u64> {
+        let mut swept = 0;
+        loop {
+            let step = reply::count(&self.run(script, call).await?)?;
+            swept += step;
+            if step < PAGE as u64 {
+                return Ok(swept);
+            }
+        }
     }
 }
 
@@ -117,35 +130,53 @@ impl StateStore for RedisState {
         }
     }
 
-    async fn append(&self, _log: &str, _values: Vec<Vec<u8>>, _ttl: Duration) -> Result<u64> {
-        Err(aipo_core::Error::new(
-            aipo_core::ErrorKind::Unsupported,
-            "not yet",
-        ))
+    async fn append(&self, log: &str, values: Vec<Vec<u8>>, ttl: Duration) -> Result<u64> {
+        let keys = &self.0.keys;
+        let mut call = APPEND.call(3);
+        call.arg(keys.log(log))
+            .arg(keys.log_number(log))
+            .arg(keys.log_expiries());
+        call.arg(self.0.now()).arg(log).arg(duration_ms(ttl));
+        call.arg(values);
+        reply::count(&self.run(&APPEND, &call).await?)
     }
 
-    async fn entries(
-        &self,
-        _log: &str,
-        _after: u64,
-        _limit: usize,
-    ) -> Result<Vec<aipo_core::store::Entry>> {
-        Err(aipo_core::Error::new(
-            aipo_core::ErrorKind::Unsupported,
-            "not yet",
-        ))
+    async fn entries(&self, log: &str, after: u64, limit: usize) -> Result<Vec<Entry>> {
+        let key = self.0.keys.log(log);
+        let mut after = after.to_string();
+        let mut entries = Vec::new();
+        while entries.len() < limit {
+            let mut call = ENTRIES.call(1);
+            call.arg(&key).arg(self.0.now()).arg(&after);
+            call.arg(PAGE.min(limit - entries.len()));
+            let mut page = reply::array(self.run(&ENTRIES, &call).await?)?.into_iter();
+            let last = page.next().map(reply::bytes_or_nil).transpose()?.flatten();
+            while let (Some(number), Some(value)) = (page.next(), page.next()) {
+                entries.push(Entry {
+                    number: reply::number(number)?,
+                    value: reply::bytes(value)?,
+                });
+            }
+            match last {
+                Some(last) => after = String::from_utf8_lossy(&last).into_owned(),
+                None => break,
+            }
+        }
+        Ok(entries)
     }
 
     async fn sweep(&self) -> Result<u64> {
-        let mut swept = 0;
-        loop {
-            let mut call = self.call(&SWEEP_FACTS);
-            call.arg(PAGE);
-            let step = reply::count(&self.run(&SWEEP_FACTS, &call).await?)?;
-            swept += step;
-            if step < PAGE as u64 {
-                return Ok(swept);
-            }
-        }
+        let keys = &self.0.keys;
+        let mut facts = self.call(&SWEEP_FACTS);
+        facts.arg(PAGE);
+        let mut logs = SWEEP_LOGS.call(1);
+        logs.arg(keys.log_expiries()).arg(self.0.now());
+        logs.arg(PAGE).arg(keys.log_prefix());
+        let mut mailboxes = SWEEP_MAILBOXES.call(1);
+        mailboxes.arg(keys.mailboxes()).arg(keys.prefix());
+        mailboxes.arg(keys.sep()).arg(PAGE);
+        Ok(self.sweep_by(&SWEEP_FACTS, &facts).await?
+            + self.sweep_by(&SWEEP_LOGS, &logs).await?
+            + self.sweep_by(&SWEEP_MAILBOXES, &mailboxes).await?)
     }
 }

@@ -53,6 +53,7 @@ impl Watch {
             Box::new(move |news| match news {
                 News::Changed(key) => lock(&waiters).tell(&key),
                 News::All => lock(&waiters).tell_all(),
+                News::Published { .. } => {}
             })
         };
         let track = cmd("CLIENT").arg("TRACKING").arg("ON").to_owned();

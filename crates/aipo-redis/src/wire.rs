@@ -15,7 +15,7 @@ use std::fmt;
 
 use aipo_core::TaskId;
 use aipo_core::message::{Envelope, Properties, WireTime};
-use aipo_core::store::Publish;
+use aipo_core::store::{MAX_PRIORITY, Publish};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
@@ -78,30 +78,36 @@ struct Rest {
 }
 
 impl Rest {
-    fn of(message: &Publish, priority: u8) -> Self {
-        let Publish {
-            envelope:
-                Envelope {
-                    headers,
-                    properties,
-                    ..
-                },
-            id,
-            due,
+    fn of(envelope: &Envelope, priority: u8) -> Self {
+        let Envelope {
+            headers,
+            properties,
             ..
-        } = message;
-        let due_ms = due.map(ceil_ms);
+        } = envelope;
         let has_transports_own = || {
             TRANSPORTS_OWN
                 .iter()
                 .any(|name| properties.other.contains_key(*name))
         };
         Self {
-            id: (properties.correlation_id.as_deref() != Some(id.as_str())).then(|| id.clone()),
-            due: due_ms.filter(|_| eta_ms(headers) != due_ms),
+            id: None,
+            due: None,
             headers: (!is_object(headers)).then(|| STANDARD.encode(headers)),
             properties: (properties.priority != priority || has_transports_own())
                 .then(|| properties.clone()),
+        }
+    }
+
+    fn of_task(message: &Publish, priority: u8) -> Self {
+        let Publish {
+            envelope, id, due, ..
+        } = message;
+        let due_ms = due.map(ceil_ms);
+        let correlation_id = envelope.properties.correlation_id.as_deref();
+        Self {
+            id: (correlation_id != Some(id.as_str())).then(|| id.clone()),
+            due: due_ms.filter(|_| eta_ms(&envelope.headers) != due_ms),
+            ..Self::of(envelope, priority)
         }
     }
 
@@ -115,18 +121,41 @@ impl Rest {
 
 /// Writes a message. `priority` is at most 9.
 pub(crate) fn encode(message: &Publish, priority: u8) -> Vec<u8> {
+    let rest = Rest::of_task(message, priority);
+    write(
+        &message.envelope,
+        &rest,
+        priority,
+        "",
+        message.queue.as_str(),
+    )
+}
+
+/// Writes a notice to an exchange.
+pub(crate) fn encode_notice(envelope: &Envelope, exchange: &str, routing_key: &str) -> Vec<u8> {
+    let priority = envelope.properties.priority.min(MAX_PRIORITY);
+    let rest = Rest::of(envelope, priority);
+    write(envelope, &rest, priority, exchange, routing_key)
+}
+
+fn write(
+    envelope: &Envelope,
+    rest: &Rest,
+    priority: u8,
+    exchange: &str,
+    routing_key: &str,
+) -> Vec<u8> {
     let Envelope {
         headers,
         properties,
         body,
-    } = &message.envelope;
-    let rest = Rest::of(message, priority);
+    } = envelope;
     let mut out = Vec::with_capacity(512 + headers.len() + body.len().div_ceil(3) * 4);
 
     out.push(b'{');
     if !rest.is_empty() {
         out.extend_from_slice(b"\"aipo\":");
-        json(&mut out, &rest);
+        json(&mut out, rest);
         out.push(b',');
     }
     out.extend_from_slice(b"\"headers\":");
@@ -159,8 +188,10 @@ pub(crate) fn encode(message: &Publish, priority: u8) -> Vec<u8> {
     }
     out.extend_from_slice(b"\"delivery_mode\":");
     json(&mut out, &properties.delivery_mode);
-    out.extend_from_slice(b",\"delivery_info\":{\"exchange\":\"\",\"routing_key\":");
-    json(&mut out, &message.queue);
+    out.extend_from_slice(b",\"delivery_info\":{\"exchange\":");
+    json(&mut out, exchange);
+    out.extend_from_slice(b",\"routing_key\":");
+    json(&mut out, routing_key);
     out.extend_from_slice(b"},\"priority\":");
     json(&mut out, &priority);
     out.extend_from_slice(b",\"body_encoding\":\"base64\",\"delivery_tag\":\"");
@@ -209,6 +240,12 @@ pub(crate) fn decode(raw: &[u8]) -> Decoded {
         deliveries,
         due_ms,
     }
+}
+
+/// Reads a notice; `None` when it is no message.
+pub(crate) fn decode_notice(raw: &[u8]) -> Option<Envelope> {
+    let (envelope, _) = object(raw).and_then(decode_wire)?;
+    Some(envelope)
 }
 
 /// The count in front of a message, and the message without it.

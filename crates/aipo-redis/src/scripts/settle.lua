@@ -5,7 +5,8 @@
 -- ARGV  1 id, 2 now or '', 3 prefix of all keys, 4 separator, 5 prefix of notes on results, 6 expiries of results
 --       or '', then by delivery:
 --         its field, where a later start of it is noted or '',
---         verdict: A ack, Q requeue, R release, D dead letter, and then the reason,
+--         verdict: A ack, Q requeue, R release; D dead letter, and then the reason; P park, and then the parked
+--           messages of its queue (zset), step, due in ms,
 --         results: 0 or 1, and then key, meta, ttl, state or '',
 --         messages: how many, and then by message: queue or '' when it is known to be declared, list, parked,
 --           step, due or '', message
@@ -44,10 +45,13 @@ while at <= #ARGV do
   end
   answers[#answers + 1] = is_held and '1' or '0'
 
-  local reason
+  local reason, parked, step, due
   if verdict == 'D' then
     reason = ARGV[at]
     at = at + 1
+  elseif verdict == 'P' then
+    parked, step, due = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+    at = at + 3
   end
   local has_result = ARGV[at] == '1'
   at = at + 1
@@ -63,6 +67,8 @@ while at <= #ARGV do
     if verdict == 'R' then
       -- As it came: whatever start was counted is taken back.
       released[#released + 1] = { list, raw }
+    elseif verdict == 'P' then
+      publish(list, parked, KEYS[5], step, due, raw, now)
     else
       local count, bare = deliveries(raw)
       if started then
