@@ -26,11 +26,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aipo_core::store::{
-    Broker, Bus, Consumer, ConsumerOptions, DeadLetter, Delivery, DeliveryTag, Entry, Fence, Fetch,
-    Listener, Location, Notice, Parked, Publish, QueueStats, ResultBackend, ResultRecord, Settled,
-    Settlement, StateStore, Topic, Verdict,
+    Broker, Bus, Chords, Complete, Consumer, ConsumerOptions, DeadLetter, Delivery, DeliveryTag,
+    Entry, Fence, Fetch, Listener, Location, Notice, Parked, Publish, QueueStats, ResultBackend,
+    ResultRecord, Settled, Settlement, StateStore, Step, Topic, Verdict,
 };
-use aipo_core::{Error, ErrorKind, QueueName, Result, Store, TaskId};
+use aipo_core::{Error, ErrorKind, GroupId, QueueName, Result, Store, TaskId};
 use async_trait::async_trait;
 use fastrand::Rng;
 
@@ -122,6 +122,10 @@ impl Faults {
             }),
             bus: Arc::new(Faulty {
                 inner: store.bus.clone(),
+                faults: self.clone(),
+            }),
+            chords: Arc::new(Faulty {
+                inner: store.chords.clone(),
                 faults: self.clone(),
             }),
             settles_results: store.settles_results,
@@ -309,6 +313,7 @@ impl FaultyConsumer {
             verdict: Verdict::Release,
             result: None,
             publish: Vec::new(),
+            step: Default::default(),
         };
         self.inner
             .settle(taken.iter().map(release).collect())
@@ -337,6 +342,27 @@ impl ResultBackend for Faulty<dyn ResultBackend> {
 
     async fn sweep(&self) -> Result<u64> {
         self.faults.call("sweep", self.inner.sweep()).await
+    }
+}
+
+#[async_trait]
+impl Chords for Faulty<dyn Chords> {
+    async fn advance(&self, step: Step, publish: Vec<Publish>) -> Result<()> {
+        self.faults
+            .call("advance", self.inner.advance(step, publish))
+            .await
+    }
+
+    async fn take_complete(&self, limit: usize, claim: Duration) -> Result<Vec<Complete>> {
+        self.faults
+            .call("take_complete", self.inner.take_complete(limit, claim))
+            .await
+    }
+
+    async fn finish(&self, group: &GroupId, step: Step, publish: Vec<Publish>) -> Result<bool> {
+        self.faults
+            .call("finish", self.inner.finish(group, step, publish))
+            .await
     }
 }
 

@@ -314,6 +314,7 @@ pub(crate) fn settlement(delivery: &Delivery, verdict: Verdict) -> Settlement {
         verdict,
         result: None,
         publish: Vec::new(),
+        step: Default::default(),
     }
 }
 

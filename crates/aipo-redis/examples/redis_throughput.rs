@@ -238,6 +238,7 @@ fn end(delivery: &Delivery, with_result: bool) -> Settlement {
         verdict: Verdict::Ack,
         result: with_result.then(record),
         publish: Vec::new(),
+        step: Default::default(),
     }
 }
 

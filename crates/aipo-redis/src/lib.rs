@@ -40,6 +40,7 @@ use aipo_core::{Result, Store};
 mod broker;
 mod bus;
 mod channels;
+mod chords;
 mod config;
 mod consumer;
 mod error;
@@ -108,6 +109,7 @@ pub async fn connect(options: RedisOptions) -> Result<Store> {
         broker: Arc::new(broker::RedisBroker(handle.clone())),
         results: Arc::new(results::RedisResults(handle.clone())),
         state: Arc::new(state::RedisState(handle.clone())),
+        chords: Arc::new(chords::NoChords),
         bus: Arc::new(bus::RedisBus(handle)),
         settles_results: true,
         url: options.url(),

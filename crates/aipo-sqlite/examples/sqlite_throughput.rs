@@ -296,6 +296,7 @@ fn end(delivery: &Delivery) -> Settlement {
             expires: Some(Duration::from_secs(86_400)),
         }),
         publish: Vec::new(),
+        step: Default::default(),
     }
 }
 

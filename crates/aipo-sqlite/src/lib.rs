@@ -77,6 +77,7 @@ mod awaited;
 mod batch;
 mod broker;
 mod bus;
+mod chords;
 mod config;
 mod consumer;
 mod error;
@@ -163,6 +164,7 @@ fn store(handle: Arc<Handle>, path: &Path) -> Store {
         broker: Arc::new(broker::SqliteBroker(handle.clone())),
         results: Arc::new(results::SqliteResults(handle.clone())),
         state: Arc::new(state::SqliteState(handle)),
+        chords: Arc::new(chords::NoChords),
         bus: Arc::new(bus::NoBus),
         settles_results: true,
         url: SqliteOptions::url_of(path),

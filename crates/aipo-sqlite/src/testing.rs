@@ -130,5 +130,6 @@ pub(crate) fn ack(delivery: &Delivery) -> Settlement {
         verdict: Verdict::Ack,
         result: None,
         publish: Vec::new(),
+        step: Default::default(),
     }
 }

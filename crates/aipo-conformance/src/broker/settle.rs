@@ -318,6 +318,7 @@ pub async fn a_tag_that_never_was_has_no_effect(harness: &impl Harness) {
         verdict: Verdict::Requeue,
         result: None,
         publish: vec![message("next", "b")],
+        step: Default::default(),
     };
 
     assert_eq!(consumer.settle_one(settlement).await, Settled::LeaseLost);

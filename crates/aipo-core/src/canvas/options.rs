@@ -18,7 +18,8 @@ pub(super) fn merge(own: &mut Map<String, Value>, of_call: &Map<String, Value>) 
     let stamps = stamp_names(own);
     for (name, value) in of_call {
         let fixed = FIXED.contains(&name.as_str()) || stamps.contains(name);
-        if !value.is_null() && !(fixed && own.contains_key(name)) {
+        let stays = fixed && own.contains_key(name);
+        if !stays && !value.is_null() {
             own.insert(name.clone(), value.clone());
         }
     }

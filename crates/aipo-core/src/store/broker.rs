@@ -31,6 +31,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::chords::Step;
 use super::results::ResultRecord;
 use crate::error::Result;
 use crate::id::{QueueName, TaskId};
@@ -221,6 +222,8 @@ pub struct Settlement {
     pub result: Option<ResultRecord>,
     /// What to send: the retry, the next link, the callbacks.
     pub publish: Vec<Publish>,
+    /// What else a workflow changes with it.
+    pub step: Step,
 }
 
 /// What becomes of a message.

@@ -5,6 +5,7 @@
 //! | [`broker`] | where does a message wait, and who holds it? |
 //! | [`results`] | what became of a task? |
 //! | [`state`] | which small facts do all processes share? |
+//! | [`chords`] | which parts of a chord are done? |
 //! | [`bus`] | what do processes tell each other while they live? |
 //!
 //! Each method lists its behaviour in sentences; each sentence is a case of `aipo-conformance`,
@@ -13,6 +14,7 @@
 
 pub mod broker;
 pub mod bus;
+pub mod chords;
 pub mod results;
 pub mod state;
 
@@ -24,6 +26,7 @@ pub use broker::{
     MAX_PRIORITY, Parked, Publish, QueueStats, Settled, Settlement, Verdict,
 };
 pub use bus::{Address, Bus, Listener, Notice, Topic};
+pub use chords::{Chord, Chords, Complete, Done, Part, Step};
 pub use results::{ResultBackend, ResultRecord};
 pub use state::{Entry, Fence, StateStore};
 
@@ -36,6 +39,8 @@ pub struct Store {
     pub results: Arc<dyn ResultBackend>,
     /// Where shared facts are kept.
     pub state: Arc<dyn StateStore>,
+    /// Where chords are counted; on the server of the results.
+    pub chords: Arc<dyn Chords>,
     /// How processes tell each other things.
     pub bus: Arc<dyn Bus>,
     /// Whether [`Consumer::settle`] stores a settlement's result as well, in the same atomic step:

@@ -242,6 +242,7 @@ async fn a_result_is_kept_and_told_as_celery_does() {
         verdict: Verdict::Ack,
         result: Some(record),
         publish: Vec::new(),
+        step: Default::default(),
     };
     consumer.settle(vec![settlement]).await.expect("settle");
 

@@ -198,6 +198,7 @@ async fn a_retry_waits_for_its_time() {
         verdict: Verdict::Ack,
         result: None,
         publish: vec![later("a", Duration::from_millis(200))],
+        step: Default::default(),
     };
     consumer.settle(vec![retry]).await.expect("settle");
 

@@ -81,6 +81,7 @@ pub(crate) async fn settle(consumer: &dyn Consumer, delivery: &Delivery, verdict
         verdict,
         result: None,
         publish: Vec::new(),
+        step: Default::default(),
     };
     let answers = consumer.settle(vec![settlement]).await.expect("settle");
     assert_eq!(answers, [aipo_core::store::Settled::Done]);

@@ -88,6 +88,7 @@ async fn work_until_killed(store: Store) {
                         verdict: Verdict::Ack,
                         result: Some(result),
                         publish: vec![follow_up],
+                        step: Default::default(),
                     };
                     consumer.settle(vec![end]).await.expect("settle");
                     println!("done {id}");

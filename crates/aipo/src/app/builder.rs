@@ -173,6 +173,7 @@ async fn connect(settings: &Settings, clock: &Clock) -> Result<Store> {
     let backend = crate::store::connect(&settings.result_backend, clock.clone()).await?;
     Ok(Store {
         results: backend.results,
+        chords: backend.chords,
         settles_results: false,
         ..store
     })

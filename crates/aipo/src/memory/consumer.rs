@@ -149,6 +149,7 @@ impl Data {
         if let Some(result) = end.result {
             self.store_result(result, now);
         }
+        self.advance(end.step, now);
         self.publish(end.publish, now);
         Settled::Done
     }

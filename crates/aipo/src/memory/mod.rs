@@ -8,6 +8,7 @@
 //! Shared ── Mutex<Data> ─┬─ queues   messages by serial; ready by (priority, order), parked by due
 //!                        ├─ results  metas by task, and by expiry
 //!                        ├─ facts    values by key, and by expiry; logs by name
+//!                        ├─ chords   counts by group
 //!                        └─ waiters  who waits for a queue, who for a result
 //! ```
 //! `bus` is a broadcast beside all that. `queues`, `results` and `state` hold plain data and answer at once; what waits (`consumer` and the
@@ -28,6 +29,7 @@
 
 mod broker;
 mod bus;
+mod chords;
 mod consumer;
 mod queues;
 mod results;
@@ -38,6 +40,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use aipo_core::{Clock, QueueName, Store, TaskId};
 
+use self::chords::Counts;
 use self::queues::Queues;
 use self::results::Results;
 use self::state::{Facts, Logs};
@@ -52,7 +55,8 @@ pub fn store(clock: Clock) -> Store {
     Store {
         broker: Arc::new(broker::MemoryBroker(shared.clone())),
         results: Arc::new(results::MemoryResults(shared.clone())),
-        state: Arc::new(state::MemoryState(shared)),
+        state: Arc::new(state::MemoryState(shared.clone())),
+        chords: Arc::new(chords::MemoryChords(shared)),
         bus: Arc::new(bus::MemoryBus::new()),
         settles_results: true,
         url: "memory://".to_owned(),
@@ -72,6 +76,7 @@ struct Data {
     results: Results,
     facts: Facts,
     logs: Logs,
+    chords: Counts,
     /// Fetches that wait for a message in their queues.
     fetches: Waiters<QueueName>,
     /// Waits for the result of a task.

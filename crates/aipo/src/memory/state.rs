@@ -235,6 +235,6 @@ impl StateStore for MemoryState {
     async fn sweep(&self) -> Result<u64> {
         let now = self.0.clock.now();
         let mut data = self.0.lock();
-        Ok(data.facts.sweep(now) + data.logs.sweep(now))
+        Ok(data.facts.sweep(now) + data.logs.sweep(now) + data.chords.sweep(now))
     }
 }

@@ -97,6 +97,7 @@ fn bare(tag: DeliveryTag, verdict: Verdict) -> Settlement {
         verdict,
         result: None,
         publish: Vec::new(),
+        step: Default::default(),
     }
 }
 
@@ -191,6 +192,7 @@ pub(crate) fn settlement(
         verdict: decision.verdict,
         result,
         publish: publish.into_iter().collect(),
+        step: Default::default(),
     }
 }
 

@@ -372,6 +372,7 @@ impl Play {
             verdict,
             result,
             publish,
+            step: Default::default(),
         }
     }
 

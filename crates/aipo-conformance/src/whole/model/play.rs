@@ -373,6 +373,7 @@ impl Play {
             verdict: Verdict::Ack,
             result: None,
             publish: vec![],
+            step: Default::default(),
         };
         self.run(Operation::Settle {
             consumer,
