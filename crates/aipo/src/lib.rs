@@ -29,6 +29,7 @@ mod task;
 pub mod testing;
 mod worker;
 
+pub use aipo_core::canvas::{Canvas, ResultNode};
 pub use aipo_core::clock::Clock;
 pub use aipo_core::config::{SETTINGS, Seconds, Setting, Settings, SettingsBuilder};
 pub use aipo_core::error::{Error, ErrorKind, Result};

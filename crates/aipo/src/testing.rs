@@ -23,7 +23,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aipo_core::message::{Headers, Properties};
+use aipo_core::message::{Embed, Headers, Properties};
 use aipo_core::task::TaskResult;
 use aipo_core::{Clock, QueueName, Result, TaskId};
 use jiff::Timestamp;
@@ -64,6 +64,7 @@ pub fn context<T: Task>(app: &App, id: impl Into<TaskId>) -> Context {
         soft_limit: CancellationToken::new(),
         slot: None,
         children: Mutex::default(),
+        embed: Embed::default(),
     })
 }
 

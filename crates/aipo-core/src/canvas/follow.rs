@@ -190,12 +190,6 @@ pub(super) fn call_errbacks(
     Ok(children)
 }
 
-/// Whether anything follows from how a task with this body ends.
-pub(crate) fn anything_follows(embed: &Embed) -> bool {
-    let some = |list: &Option<Vec<Value>>| list.as_ref().is_some_and(|list| !list.is_empty());
-    some(&embed.callbacks) || some(&embed.errbacks) || some(&embed.chain) || embed.chord.is_some()
-}
-
 /// The lineage of what a task sends.
 impl From<&Headers> for super::Lineage {
     fn from(headers: &Headers) -> Self {

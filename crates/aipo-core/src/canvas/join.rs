@@ -24,7 +24,7 @@ pub struct JoinError {
 
 impl JoinError {
     /// A part of the chord failed.
-    pub fn dependency(task: &TaskId, cause: Failure) -> Self {
+    pub fn dependency(task: &TaskId, cause: Failure) -> Box<Self> {
         let text = format!(
             "Dependency {task} raised {}",
             repr_exception(&cause.exception)
@@ -33,16 +33,22 @@ impl JoinError {
     }
 
     /// The results could not be put together.
-    pub fn join(cause: Failure) -> Self {
+    pub fn join(cause: Failure) -> Box<Self> {
         let text = format!("Join error: {}", repr_exception(&cause.exception));
         Self::new(text, cause)
     }
 
-    fn new(text: String, cause: Failure) -> Self {
-        Self {
+    /// The body could not be sent.
+    pub fn callback(cause: Failure) -> Box<Self> {
+        let text = format!("Callback error: {}", repr_exception(&cause.exception));
+        Self::new(text, cause)
+    }
+
+    fn new(text: String, cause: Failure) -> Box<Self> {
+        Box::new(Self {
             error: Failure::new("celery.exceptions", "ChordError", text),
             cause,
-        }
+        })
     }
 }
 
@@ -53,7 +59,7 @@ impl JoinError {
 pub fn follow_chord(
     planner: &mut Planner<'_>,
     body: &Value,
-    results: Result<Vec<Value>, JoinError>,
+    results: Result<Vec<Value>, Box<JoinError>>,
     takes_request: &dyn Fn(&Canvas) -> bool,
 ) -> Result<(), CanvasError> {
     let body = Canvas::from_value(body)?;
@@ -168,7 +174,6 @@ fn fail_group(
             takes_request,
         };
         call_errbacks(planner, &errbacks, &told)?;
-        planner.plan().revoke.extend(ended);
     }
     if let Some(id) = group.text("task_id") {
         planner.plan().failures.push(PlannedFailure {

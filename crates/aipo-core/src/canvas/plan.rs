@@ -26,8 +26,6 @@ pub struct Plan {
     pub failures: Vec<PlannedFailure>,
     /// Parts of chords that are done without running.
     pub parts: Vec<PlannedPart>,
-    /// Tasks that must not run any more.
-    pub revoke: Vec<TaskId>,
 }
 
 /// A call to send.

@@ -10,6 +10,7 @@
 //! | failure with retry, retry | `RETRY` | a new one with the same id, later |
 //! | retry, none left | `FAILURE` | done |
 //! | ignore | – | done |
+//! | replace | – | done; what replaces it is sent |
 //! | reject | `FAILURE` | dead letter |
 //! | reject with requeue | – | back to the end of its queue |
 //! | hard time limit | `FAILURE` | done |
@@ -24,6 +25,7 @@ use serde_json::value::RawValue;
 use super::error::Failure;
 use super::options::Policy;
 use super::outcome::Outcome;
+use crate::canvas::Canvas;
 use crate::state::TaskState;
 use crate::store::Verdict;
 
@@ -53,6 +55,8 @@ pub struct Decision {
     pub store: bool,
     /// Whether the task is sent again, and after how long.
     pub retry_in: Option<Duration>,
+    /// What is put in its place.
+    pub replace: Option<Box<Canvas>>,
     /// What becomes of the message.
     pub verdict: Verdict,
 }
@@ -77,6 +81,7 @@ pub fn decide(outcome: Outcome, facts: &Facts<'_>) -> Decision {
             value: Stored::Value(value),
             store: policy.store_result,
             retry_in: None,
+            replace: None,
             verdict: Verdict::Ack,
         },
         Outcome::Failure { failure, retryable } => {
@@ -100,6 +105,10 @@ pub fn decide(outcome: Outcome, facts: &Facts<'_>) -> Decision {
                 )
             }
         }
+        Outcome::Replace(canvas) => Decision {
+            replace: Some(canvas),
+            ..silent(Verdict::Ack)
+        },
         Outcome::Ignore => silent(Verdict::Ack),
         Outcome::Reject { requeue: true, .. } => silent(Verdict::Requeue),
         Outcome::Reject {
@@ -159,6 +168,7 @@ fn retry(cause: Failure, countdown: Option<Duration>, facts: &Facts<'_>) -> Deci
         value: Stored::Exception(cause),
         store: policy.store_errors,
         retry_in: Some(delay),
+        replace: None,
         verdict: Verdict::Ack,
     }
 }
@@ -169,6 +179,7 @@ fn fail(failure: Failure, verdict: Verdict, policy: &Policy) -> Decision {
         value: Stored::Exception(failure),
         store: policy.store_errors,
         retry_in: None,
+        replace: None,
         verdict,
     }
 }
@@ -180,6 +191,7 @@ fn revoked(why: &str, policy: &Policy) -> Decision {
         value: Stored::Exception(failure),
         store: policy.store_errors,
         retry_in: None,
+        replace: None,
         verdict: Verdict::Ack,
     }
 }
@@ -190,6 +202,7 @@ fn silent(verdict: Verdict) -> Decision {
         value: Stored::Nothing,
         store: false,
         retry_in: None,
+        replace: None,
         verdict,
     }
 }
@@ -360,6 +373,8 @@ mod tests {
             None,
             "ack",
         );
+        let replace = Outcome::Replace(Box::new(Canvas::task("t")));
+        check(replace, 0, None, None, None, "ack");
         check(Outcome::Ignore, 0, None, None, None, "ack");
         let reject = |requeue| Outcome::Reject {
             requeue,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::args::BadArguments;
+use crate::canvas::Canvas;
 use crate::error::BoxError;
 use crate::message::ExceptionInfo;
 
@@ -38,6 +39,8 @@ pub enum Answer {
         /// Why, and what it fails with when there are no retries left.
         failure: Option<Failure>,
     },
+    /// Put this in its place. Celery's `self.replace()`.
+    Replace(Box<Canvas>),
     /// Store nothing and be done. Celery's `Ignore`.
     Ignore,
     /// Give the message back, or up. Celery's `Reject`.
@@ -111,6 +114,12 @@ impl TaskError {
         self
     }
 
+    /// Put a workflow in the task's place: what waits for the task waits for that, and what follows the task
+    /// follows that.
+    pub fn replace(with: impl Into<Canvas>) -> Self {
+        Self(Box::new(Answer::Replace(Box::new(with.into()))))
+    }
+
     /// Be done and store nothing.
     pub fn ignore() -> Self {
         Self(Box::new(Answer::Ignore))
@@ -168,6 +177,7 @@ impl fmt::Display for TaskError {
                 ..
             } => write!(f, "retry: {}", failure.exception),
             Answer::Retry { .. } => f.write_str("retry"),
+            Answer::Replace(canvas) => write!(f, "replace by {}", canvas.name()),
             Answer::Ignore => f.write_str("ignore"),
             Answer::Reject { reason, .. } => write!(f, "reject: {reason}"),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::error::Failure;
+use crate::canvas::Canvas;
 
 /// How it ended. [`decide`](super::decide) says what follows.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub enum Outcome {
         /// Why.
         failure: Option<Failure>,
     },
+    /// It put a workflow in its own place.
+    Replace(Box<Canvas>),
     /// It asked to be forgotten.
     Ignore,
     /// It refused the message.

@@ -1,9 +1,11 @@
 //! An app: tasks, settings and a store under one name. Everything starts here.
 
 mod builder;
+mod builtin;
 mod data;
 mod registry;
 mod send;
+mod workflow;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use serde_json::value::RawValue;
 
 pub use builder::AppBuilder;
 pub(crate) use registry::{AnyTask, Registry};
+pub(crate) use workflow::{Work, new_id, not_a_workflow};
 
 use crate::result::Handle;
 use crate::signals::Signals;

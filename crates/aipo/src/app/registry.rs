@@ -10,6 +10,7 @@ use aipo_core::task::{ArgsReader, Failure, TaskArgs, TaskError, TaskOptions, Tas
 use aipo_core::{Error, ErrorKind, Result};
 use serde_json::value::RawValue;
 
+use super::builtin;
 use crate::task::{Base, Context, Task};
 
 /// The value of a task on its way.
@@ -74,8 +75,9 @@ impl Registry {
         }
     }
 
+    /// The task of this name, the built-in ones included.
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn AnyTask>> {
-        self.0.get(name)
+        self.0.get(name).or_else(|| builtin::get(name))
     }
 
     /// The names, sorted.

@@ -3,18 +3,20 @@
 //! Before it: the call ([`Call`]). After it: `aipo_core::message` writes the message, and the broker
 //! publishes it.
 
+use aipo_core::canvas::ResultNode;
 use aipo_core::message::{Embed, Headers, Properties, TaskMessage, TimeLimit, WireTime};
 use aipo_core::message::{repr_kwargs, repr_tuple};
 use aipo_core::store::{MAX_PRIORITY, Publish};
 use aipo_core::task::TaskOptions;
 use aipo_core::{Error, ErrorKind, QueueName, Result, Signature, TaskId};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::App;
 use crate::result::Handle;
 use crate::routing::route;
 use crate::signals::Signal;
-use crate::task::{Call, current, is_reserved_header};
+use crate::task::{Call, Context, current, is_reserved_header};
 
 impl App {
     /// Sends a task to its queue and gives the handle of its result.
@@ -81,13 +83,25 @@ impl App {
         Ok(())
     }
 
-    /// Fills in what a call leaves open, in this order: the call, the task's options, the settings.
     fn prepare<T>(&self, call: Call<T>, now: Timestamp) -> Result<Outgoing> {
         let signature = call.signature?;
-        let options = match self.registry().get(&signature.task) {
-            Some(task) => task.options(),
-            None => &call.options,
+        let outgoing = match self.registry().get(&signature.task) {
+            Some(task) => self.prepare_call(&signature, task.options(), now)?,
+            None => self.prepare_call(&signature, &call.options, now)?,
         };
+        if let Some(parent) = current() {
+            parent.adopt(ResultNode::task(outgoing.message.headers.id.as_str()));
+        }
+        Ok(outgoing)
+    }
+
+    /// Fills in what a call leaves open, in this order: the call, the task's options, the settings.
+    pub(super) fn prepare_call(
+        &self,
+        signature: &Signature,
+        options: &TaskOptions,
+        now: Timestamp,
+    ) -> Result<Outgoing> {
         let settings = self.settings();
         let queue = signature
             .options
@@ -101,15 +115,23 @@ impl App {
             let message = format!("priority {priority} is above {MAX_PRIORITY}");
             return Err(Error::new(ErrorKind::Config, message).with("task", &signature.task));
         }
-        let headers = self.headers(&signature, options, now)?;
+        let headers = self.headers(signature, options, now)?;
         let expires = headers.expires.as_ref().map(WireTime::timestamp);
+        let place = &signature.options.place;
         let properties = Properties {
             priority,
+            reply_to: place.reply_to.clone(),
             expiration: expires.map(|at| at.duration_since(now).as_millis().max(0).to_string()),
             ..Properties::default()
         };
-        // Callbacks and chains come with workflows; the fields are on the wire from the start.
-        let embed = Embed::default();
+        let some = |list: &Vec<Value>| (!list.is_empty()).then(|| list.clone());
+        let embed = Embed {
+            callbacks: some(&place.callbacks),
+            errbacks: some(&place.errbacks),
+            chain: place.chain.clone(),
+            chord: place.chord.clone(),
+            ..Embed::default()
+        };
         let message = TaskMessage::new(
             headers,
             properties,
@@ -145,41 +167,49 @@ impl App {
         }
         let id = call.task_id.clone().unwrap_or_else(TaskId::new);
         let expires = call.expires.or(options.expires.map(Into::into));
-        let mut headers = Headers {
+        let place = &call.place;
+        let parent = current();
+        let parent = parent.as_ref().map(Context::headers);
+        let root_id = place.root_id.clone();
+        let root_id =
+            root_id.or_else(|| Some(parent?.root_id.as_ref().unwrap_or(&parent?.id).clone()));
+        let parent_id = place.parent_id.clone();
+        Ok(Headers {
             shadow: call.shadow.clone(),
             eta: call.eta.map(|when| when.resolve(now).into()),
             expires: expires.map(|when| when.resolve(now).into()),
+            group: place.group.clone(),
+            group_index: place.group_index,
             timelimit: TimeLimit::new(
                 call.time_limit.or(options.time_limit),
                 call.soft_time_limit.or(options.soft_time_limit),
             ),
+            root_id: Some(root_id.unwrap_or_else(|| id.clone())),
+            parent_id: parent_id.or_else(|| Some(parent?.id.clone())),
             argsrepr: Some(repr_tuple(&signature.args)),
             kwargsrepr: Some(repr_kwargs(&signature.kwargs)),
             origin: Some(self.0.origin.clone()),
             ignore_result: call.ignore_result.or(options.ignore_result),
+            replaced_task_nesting: place.replaced_task_nesting,
+            stamped_headers: (!place.stamped_headers.is_empty())
+                .then(|| place.stamped_headers.clone()),
+            stamps: place.stamps.clone(),
             custom: call.headers.clone(),
             ..Headers::new(signature.task.as_str(), id)
-        };
-        if let Some(parent) = current() {
-            let root = parent.headers().root_id.as_ref().unwrap_or(parent.id());
-            headers.root_id = Some(root.clone());
-            headers.parent_id = Some(parent.id().clone());
-            parent.adopt(headers.id.clone());
-        }
-        Ok(headers)
+        })
     }
 }
 
 /// A message with its destination.
 #[derive(Clone)]
-struct Outgoing {
+pub(super) struct Outgoing {
     message: TaskMessage,
     queue: QueueName,
     priority: u8,
 }
 
 impl Outgoing {
-    fn into_publish(self) -> Publish {
+    pub(super) fn into_publish(self) -> Publish {
         Publish {
             queue: self.queue,
             id: self.message.headers.id.clone(),

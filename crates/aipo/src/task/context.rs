@@ -4,7 +4,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aipo_core::message::{Headers, Properties, TaskMeta};
+use aipo_core::canvas::{Canvas, Planner, ResultNode, add_to_chord};
+use aipo_core::message::{Embed, Headers, Properties, TaskMeta};
 use aipo_core::store::ResultRecord;
 use aipo_core::task::TaskResult;
 use aipo_core::{Error, ErrorKind, QueueName, Result, TaskId, TaskState};
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Call;
 use crate::App;
+use crate::app::{new_id, not_a_workflow};
 use crate::result::Handle;
 use crate::worker::Slot;
 
@@ -44,7 +46,9 @@ pub(crate) struct ContextParts {
     /// The slot it occupies; none outside of a worker.
     pub(crate) slot: Option<Slot>,
     /// What it sent, for its result's `children`.
-    pub(crate) children: Mutex<Vec<TaskId>>,
+    pub(crate) children: Mutex<Vec<ResultNode>>,
+    /// What its message carries beside the arguments.
+    pub(crate) embed: Embed,
 }
 
 impl Context {
@@ -117,6 +121,35 @@ impl Context {
         self.0.parts.app.send(call).await
     }
 
+    /// Sends a workflow; this task becomes its parent.
+    ///
+    /// # Errors
+    /// As [`App::send`].
+    pub async fn send_canvas(&self, canvas: impl Into<Canvas>) -> Result<Option<ResultNode>> {
+        self.0.parts.app.send_canvas(canvas.into()).await
+    }
+
+    /// Adds one more part to the chord that it is part of, and sends it. Celery's `add_to_chord`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when it is part of no chord, otherwise as [`App::send`].
+    pub async fn add_to_chord(&self, canvas: impl Into<Canvas>) -> Result<()> {
+        let app = self.app();
+        let mut ids = new_id;
+        let mut planner = Planner::new(self.headers().into(), &mut ids);
+        let node = add_to_chord(
+            &mut planner,
+            canvas.into(),
+            self.headers(),
+            &self.0.parts.embed,
+        );
+        let node = node.map_err(not_a_workflow)?;
+        let work = app.work(planner.finish())?;
+        app.advance(work).await?;
+        node.into_iter().for_each(|node| self.adopt(node));
+        Ok(())
+    }
+
     /// Tells how far it has come: stored as the state `PROGRESS` with `meta` as its value.
     ///
     /// # Errors
@@ -168,7 +201,7 @@ impl Context {
     }
 
     /// Takes note of a task that this one sent.
-    pub(crate) fn adopt(&self, child: TaskId) {
+    pub(crate) fn adopt(&self, child: ResultNode) {
         if let Ok(mut children) = self.0.parts.children.lock() {
             children.push(child);
         }
@@ -191,7 +224,7 @@ impl Context {
         let meta = TaskMeta {
             result: value,
             traceback,
-            children: Some(children.iter().map(result_tuple).collect()),
+            children: Some(children.iter().map(ResultNode::to_value).collect()),
             ..self.0.parts.app.meta(&self.0.parts.headers, state)
         };
         self.0.parts.app.result_record(
@@ -210,11 +243,6 @@ impl Context {
             None => waiting.await,
         }
     }
-}
-
-/// Celery's result tuple of a task without a parent: `[[id, null], null]`.
-fn result_tuple(id: &TaskId) -> serde_json::Value {
-    serde_json::json!([[id, null], null])
 }
 
 tokio::task_local! {

@@ -1,14 +1,15 @@
 //! The worker: takes messages, runs tasks, settles outcomes. In one direction:
 //!
 //! ```text
-//! fetch ─▶ decode ─▶ gate ─▶ slot ─▶ run ─▶ decide (aipo-core, pure) ─▶ settle
+//! fetch ─▶ decode ─▶ gate ─▶ slot ─▶ run ─▶ decide (aipo-core, pure) ─▶ follow ─▶ settle
 //! ```
 //!
 //! | file | role |
 //! |---|---|
-//! | `fetch` `decode` `gate` `slots` `run` `settle` | the steps, one file each; `process` puts them in order |
+//! | `fetch` `decode` `gate` `slots` `run` `follow` `settle` | the steps, one file each; `process` puts them in order |
 //! | `suspect` | runs what was there at two crashes apart from its like |
 //! | `session` | one lease and everything that depends on it |
+//! | `chords` | finishes chords whose parts are all done |
 //! | `heartbeat` | renews the lease |
 //! | `maintenance` | brings back what dead workers held, deletes what has expired |
 //! | `status` | tells who works on what, ends what was revoked |
@@ -20,8 +21,10 @@
 //! is killed hands nothing back; others notice within two lease periods.
 
 mod backoff;
+mod chords;
 mod decode;
 mod fetch;
+mod follow;
 mod gate;
 mod heartbeat;
 mod maintenance;
@@ -39,9 +42,11 @@ use std::sync::Arc;
 
 use aipo_core::{QueueName, Result};
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use follow::then;
 pub(crate) use slots::Slot;
 pub use status::{ActiveTask, Totals, WorkerStatus};
 
@@ -86,6 +91,8 @@ pub(crate) struct Shared {
     started: Timestamp,
     tasks: Arc<Tasks>,
     revoked: Arc<Revoked>,
+    /// Told when parts of chords were settled.
+    parts: Arc<Notify>,
 }
 
 impl WorkerBuilder {
@@ -143,6 +150,7 @@ impl WorkerBuilder {
             started: app.clock().now(),
             tasks: Arc::default(),
             revoked: Arc::default(),
+            parts: Arc::default(),
             app,
         });
         let stop = Stop::default();
@@ -216,6 +224,7 @@ async fn work(shared: Arc<Shared>, stop: Stop) -> Result<()> {
         )),
         tokio::spawn(maintenance::sweep(store.clone())),
         tokio::spawn(status::status(shared.clone())),
+        tokio::spawn(chords::chords(shared.clone(), shared.parts.clone())),
     ];
     let queues: Vec<&str> = shared.queues.iter().map(QueueName::as_str).collect();
     tracing::info!(worker = %shared.name, ?queues, concurrency = shared.concurrency, "worker ready");

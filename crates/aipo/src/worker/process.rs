@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use aipo_core::TaskState;
-use aipo_core::message::TaskMessage;
+use aipo_core::message::{Body, Embed, TaskMessage};
 use aipo_core::store::{Delivery, ResultRecord};
 use aipo_core::task::{Decision, Facts, Outcome, Policy, Stored, decide};
 use serde_json::value::to_raw_value;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::decode::{Request, decode};
+use super::follow::follow;
 use super::gate;
 use super::run::{AfterRun, after_run, run};
 use super::session::Session;
@@ -90,6 +91,11 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
         revoked: session.revoked.of(&headers, now),
         now,
     };
+    let parsed = Body::parse(&body);
+    let task = match &parsed {
+        Ok(_) => task,
+        Err(error) => Err(Outcome::Undecodable(format!("body: {error}"))),
+    };
     let gated = gate::gate(task, &facts);
     let cx = Context::new(ContextParts {
         app: app.clone(),
@@ -102,6 +108,10 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
         soft_limit: CancellationToken::new(),
         slot: Some(slot.clone()),
         children: Mutex::default(),
+        embed: match &parsed {
+            Ok(body) => body.2.clone().unwrap_or_default(),
+            Err(_) => Embed::default(),
+        },
     });
 
     let ack_early = gated.is_ok() && !policy.acks_late;
@@ -109,15 +119,22 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
         slot.end();
         return;
     }
-    let decision = match gated {
-        Ok(task) => execute(&session, &cx, &task, &body, &policy).await,
+    let mut decision = match gated {
+        Ok(task) => {
+            let body = parsed
+                .as_ref()
+                .expect("what can't be parsed has no code to run");
+            execute(&session, &cx, &task, body, &policy).await
+        }
         Err(outcome) => conclude(outcome, &cx, &policy),
     };
+    drop(parsed);
+    let work = follow(&cx, &mut decision);
     announce(&session, &cx, &decision);
-    let settlement = settlement(&cx, tag, body, decision);
+    let settlement = settlement(&cx, tag, body, decision, work);
     slot.end();
     if ack_early {
-        settle_acknowledged(app.store(), settlement, &session.interrupted).await;
+        settle_acknowledged(app, settlement, &session.parts, &session.interrupted).await;
     } else {
         session.settler.settle(settlement).await;
     }
@@ -140,7 +157,7 @@ async fn execute(
     session: &Session,
     cx: &Context,
     task: &Arc<dyn AnyTask>,
-    body: &[u8],
+    body: &Body<'_>,
     policy: &Policy,
 ) -> Decision {
     let signals = session.app.signals();

@@ -29,7 +29,7 @@ use crate::task::{Base, Context, scope};
 pub(crate) async fn run(
     task: &Arc<dyn AnyTask>,
     cx: &Context,
-    body: &[u8],
+    body: &Body<'_>,
     policy: &Policy,
     interrupted: &CancellationToken,
 ) -> Outcome {
@@ -41,7 +41,7 @@ pub(crate) async fn run(
 async fn under_limits(
     task: &Arc<dyn AnyTask>,
     cx: &Context,
-    body: &[u8],
+    body: &Body<'_>,
     policy: &Policy,
     interrupted: &CancellationToken,
 ) -> Outcome {
@@ -76,20 +76,14 @@ async fn under_limits(
 }
 
 /// The arguments, the hooks that come before, and the task itself.
-async fn work(task: &Arc<dyn AnyTask>, cx: &Context, body: &[u8]) -> Outcome {
-    let running = {
-        let body = match Body::parse(body) {
-            Ok(body) => body,
-            Err(error) => return Outcome::Undecodable(format!("body: {error}")),
-        };
-        match task.run(cx, &body) {
-            Ok(running) => running,
-            Err(failure) => {
-                return Outcome::Failure {
-                    failure,
-                    retryable: false,
-                };
-            }
+async fn work(task: &Arc<dyn AnyTask>, cx: &Context, body: &Body<'_>) -> Outcome {
+    let running = match task.run(cx, body) {
+        Ok(running) => running,
+        Err(failure) => {
+            return Outcome::Failure {
+                failure,
+                retryable: false,
+            };
         }
     };
     for base in bases(cx, task) {
@@ -179,6 +173,7 @@ fn answered(error: TaskError, task: &Arc<dyn AnyTask>) -> Outcome {
             Outcome::Failure { failure, retryable }
         }
         Answer::Retry { countdown, failure } => Outcome::Retry { countdown, failure },
+        Answer::Replace(canvas) => Outcome::Replace(canvas),
         Answer::Ignore => Outcome::Ignore,
         Answer::Reject { requeue, reason } => Outcome::Reject { requeue, reason },
         other => {

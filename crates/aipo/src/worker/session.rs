@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aipo_core::Result;
 use aipo_core::store::{Consumer, ConsumerOptions};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) settler: Settler,
     /// How many messages are held beyond the free slots.
     pub(crate) extra: usize,
+    /// Told when parts of chords were settled.
+    pub(crate) parts: Arc<Notify>,
     /// What is on its way from delivery to settlement.
     pub(crate) running: TaskTracker,
     /// The tasks that run, for control and status.
@@ -72,8 +74,12 @@ pub(crate) async fn session(shared: &Shared, slots: &Slots, stop: &Stop) -> Resu
         .await?
         .into();
     let lost = CancellationToken::new();
-    let (settler, settling) =
-        Settler::new(shared.app.store().clone(), consumer.clone(), lost.clone());
+    let (settler, settling) = Settler::new(
+        shared.app.store().clone(),
+        consumer.clone(),
+        lost.clone(),
+        shared.parts.clone(),
+    );
     let settling = tokio::spawn(settling);
     let session = Arc::new(Session {
         app: shared.app.clone(),
@@ -84,6 +90,7 @@ pub(crate) async fn session(shared: &Shared, slots: &Slots, stop: &Stop) -> Resu
         running: TaskTracker::new(),
         tasks: shared.tasks.clone(),
         revoked: shared.revoked.clone(),
+        parts: shared.parts.clone(),
         suspects: Suspects {
             places: Arc::new(Semaphore::new(shared.concurrency)),
             turn: Semaphore::new(1),

@@ -21,12 +21,14 @@ use aipo_core::store::{
     Consumer, DeliveryTag, Publish, ResultRecord, Settled, Settlement, Store, Verdict,
 };
 use aipo_core::task::{Decision, Stored};
-use aipo_core::{Error, ErrorKind, Result};
+use aipo_core::{ErrorKind, Result};
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
+use crate::App;
+use crate::app::Work;
 use crate::task::Context;
 
 /// How many settlements share one call at most.
@@ -52,9 +54,10 @@ impl Settler {
         store: Store,
         consumer: Arc<dyn Consumer>,
         lost: CancellationToken,
+        parts: Arc<Notify>,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        (Self(sender), work(store, consumer, lost, receiver))
+        (Self(sender), work(store, consumer, lost, parts, receiver))
     }
 
     /// Hands a settlement over; what comes of it is logged.
@@ -105,6 +108,7 @@ async fn work(
     store: Store,
     consumer: Arc<dyn Consumer>,
     lost: CancellationToken,
+    parts: Arc<Notify>,
     mut receiver: mpsc::Receiver<Item>,
 ) {
     let mut items = Vec::with_capacity(BATCH);
@@ -117,7 +121,13 @@ async fn work(
             .iter()
             .map(|settlement| settlement.tag)
             .collect();
+        let has_parts = settlements
+            .iter()
+            .any(|settlement| !settlement.step.parts.is_empty());
         let outcomes = carry_out(&store, &*consumer, &lost, settlements).await;
+        if has_parts {
+            parts.notify_one();
+        }
         for ((settled, done), tag) in outcomes.into_iter().zip(waiting).zip(tags) {
             if settled == Settled::LeaseLost {
                 tracing::warn!(
@@ -167,12 +177,12 @@ async fn attempt(
     mut batch: Vec<Settlement>,
 ) -> Result<Vec<Settled>> {
     if !store.settles_results {
-        let results: Vec<ResultRecord> = batch
-            .iter_mut()
-            .filter_map(|settlement| settlement.result.take())
-            .collect();
-        if !results.is_empty() {
-            store.results.store(results).await?;
+        for settlement in &mut batch {
+            let mut step = std::mem::take(&mut settlement.step);
+            step.results.extend(settlement.result.take());
+            if !step.is_empty() {
+                store.chords.advance(step, Vec::new()).await?;
+            }
         }
     }
     consumer.settle(batch).await
@@ -184,15 +194,17 @@ pub(crate) fn settlement(
     tag: DeliveryTag,
     body: Vec<u8>,
     decision: Decision,
+    work: Work,
 ) -> Settlement {
+    let Work { step, mut publish } = work;
     let result = record(cx, &decision);
-    let publish = decision.retry_in.map(|delay| retry(cx, body, delay));
+    publish.extend(decision.retry_in.map(|delay| retry(cx, body, delay)));
     Settlement {
         tag,
         verdict: decision.verdict,
         result,
-        publish: publish.into_iter().collect(),
-        step: Default::default(),
+        publish,
+        step,
     }
 }
 
@@ -238,25 +250,34 @@ fn retry(cx: &Context, body: Vec<u8>, delay: Duration) -> Publish {
 /// Carries out what follows from a task that was acknowledged before it ran: there is no delivery
 /// left to settle. Tried again while the store is away, at most until the worker ends.
 pub(crate) async fn settle_acknowledged(
-    store: &Store,
+    app: &App,
     settlement: Settlement,
+    parts: &Notify,
     ending: &CancellationToken,
 ) {
     let Settlement {
-        result, publish, ..
+        result,
+        publish,
+        mut step,
+        ..
     } = settlement;
+    step.results.extend(result);
+    if step.is_empty() && publish.is_empty() {
+        return;
+    }
+    let has_parts = !step.parts.is_empty();
     let mut backoff = Backoff::new();
     loop {
-        let attempt = async {
-            if let Some(result) = &result {
-                store.results.store(vec![result.clone()]).await?;
-            }
-            if !publish.is_empty() {
-                store.broker.publish(publish.clone()).await?;
-            }
-            Ok::<_, Error>(())
+        let work = Work {
+            step: step.clone(),
+            publish: publish.clone(),
         };
-        let Err(error) = attempt.await else { return };
+        let Err(error) = app.advance(work).await else {
+            if has_parts {
+                parts.notify_one();
+            }
+            return;
+        };
         tracing::warn!(%error, "storing the outcome failed; trying again");
         tokio::select! {
             () = backoff.wait() => {}

@@ -4,3 +4,4 @@ mod conformance;
 mod macros;
 mod memory;
 mod worker;
+mod workflows;

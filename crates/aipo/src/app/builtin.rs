@@ -1,0 +1,139 @@
+//! The tasks that every app has, which Celery's workflows are made with.
+
+use std::sync::{Arc, LazyLock};
+
+use aipo_core::canvas::Canvas;
+use aipo_core::message::{Body, Kwargs};
+use aipo_core::task::{Failure, TaskError, TaskOptions, TaskResult};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::Value;
+
+use super::registry::{AnyTask, Running};
+use crate::task::{Base, Context};
+
+/// The built-in task of this name.
+pub(super) fn get(name: &str) -> Option<&'static Arc<dyn AnyTask>> {
+    static TASKS: LazyLock<[(&str, Arc<dyn AnyTask>); 3]> = LazyLock::new(|| {
+        let for_each = |star| ForEach {
+            options: TaskOptions::default(),
+            star,
+        };
+        [
+            (
+                "celery.accumulate",
+                Arc::new(Accumulate(TaskOptions::default())),
+            ),
+            ("celery.map", Arc::new(for_each(false))),
+            ("celery.starmap", Arc::new(for_each(true))),
+        ]
+    });
+    let found = TASKS.iter().find(|(builtin, _)| *builtin == name);
+    found.map(|(_, task)| task)
+}
+
+/// `celery.accumulate(*args, index=None)`: its arguments, or one of them. What a group gives its results as when it
+/// replaces a task.
+struct Accumulate(TaskOptions);
+
+impl AnyTask for Accumulate {
+    fn options(&self) -> &TaskOptions {
+        &self.0
+    }
+
+    fn base(&self) -> Option<&Arc<dyn Base>> {
+        None
+    }
+
+    fn run<'a>(&'a self, _cx: &'a Context, body: &Body<'_>) -> Result<Running<'a>, Failure> {
+        let args = &body.0;
+        let index = match named(body, "index") {
+            None => None,
+            Some(index) => serde_json::from_str::<Option<usize>>(index.get())
+                .map_err(|error| type_error(format!("celery.accumulate() index: {error}")))?,
+        };
+        let value = match index {
+            None => to_raw_value(args).map_err(|error| type_error(error.to_string()))?,
+            Some(index) => match args.get(index) {
+                Some(value) => (*value).to_owned(),
+                None => {
+                    let text = "tuple index out of range";
+                    return Err(Failure::new("builtins", "IndexError", text));
+                }
+            },
+        };
+        Ok(Box::pin(async move { Ok(value) }))
+    }
+}
+
+/// `celery.map(task, it)` and `celery.starmap(task, it)`: runs a task here for each item, one after the other.
+struct ForEach {
+    options: TaskOptions,
+    /// Whether an item is a list of arguments.
+    star: bool,
+}
+
+impl AnyTask for ForEach {
+    fn options(&self) -> &TaskOptions {
+        &self.options
+    }
+
+    fn base(&self) -> Option<&Arc<dyn Base>> {
+        None
+    }
+
+    fn run<'a>(&'a self, cx: &'a Context, body: &Body<'_>) -> Result<Running<'a>, Failure> {
+        let argument = |name: &str| {
+            let raw = named(body, name);
+            raw.ok_or_else(|| type_error(format!("missing a required argument: '{name}'")))
+        };
+        let wrong = |error: serde_json::Error| type_error(error.to_string());
+        let task: Value = serde_json::from_str(argument("task")?.get()).map_err(wrong)?;
+        let task = Canvas::from_value(&task).map_err(|error| type_error(error.0))?;
+        let items: Vec<Box<RawValue>> =
+            serde_json::from_str(argument("it")?.get()).map_err(wrong)?;
+        let code = cx.app().registry().get(task.name()).cloned();
+        let code =
+            code.ok_or_else(|| Failure::new("celery.exceptions", "NotRegistered", task.name()))?;
+        let calls = items.iter().map(|item| self.call(&task, item));
+        let calls: Vec<String> = calls.collect::<Result<_, Failure>>()?;
+        Ok(Box::pin(async move { all(&code, cx, &calls).await }))
+    }
+}
+
+impl ForEach {
+    /// The body of one call.
+    fn call(&self, task: &Canvas, item: &RawValue) -> Result<String, Failure> {
+        let wrong = |error: serde_json::Error| type_error(error.to_string());
+        let own = task.args.iter().map(to_raw_value);
+        let own: Vec<Box<RawValue>> = own.collect::<Result<_, _>>().map_err(wrong)?;
+        let mut args: Vec<Box<RawValue>> = match (task.immutable, self.star) {
+            (true, _) => Vec::new(),
+            (false, true) => serde_json::from_str(item.get()).map_err(wrong)?,
+            (false, false) => vec![item.to_owned()],
+        };
+        args.extend(own);
+        serde_json::to_string(&(args, &task.kwargs)).map_err(wrong)
+    }
+}
+
+async fn all(code: &Arc<dyn AnyTask>, cx: &Context, calls: &[String]) -> TaskResult<Box<RawValue>> {
+    let mut values = Vec::with_capacity(calls.len());
+    for call in calls {
+        let running = {
+            let (args, kwargs): (Vec<&RawValue>, Kwargs<'_>) = serde_json::from_str(call)?;
+            code.run(cx, &Body(args, kwargs, None))
+                .map_err(TaskError::failure)?
+        };
+        values.push(running.await?);
+    }
+    Ok(to_raw_value(&values)?)
+}
+
+fn named<'a>(body: &Body<'a>, name: &str) -> Option<&'a RawValue> {
+    let found = body.1.0.iter().find(|(given, _)| given == name);
+    found.map(|(_, value)| *value)
+}
+
+fn type_error(text: String) -> Failure {
+    Failure::new("builtins", "TypeError", text)
+}

@@ -1,0 +1,142 @@
+//! A plan of a workflow becomes messages, results and changes of chords.
+//!
+//! Before it: `aipo_core::canvas` says what has to happen. After it: a settlement carries it out together with a
+//! task's own outcome, or [`App::advance`] does.
+
+use aipo_core::canvas::{Canvas, CanvasError, Lineage, Plan, Planner, ResultNode};
+use aipo_core::message::{Headers, TaskMeta};
+use aipo_core::store::{Chord, Part, Publish, ResultRecord, Step};
+use aipo_core::task::TaskOptions;
+use aipo_core::{Error, ErrorKind, Result, TaskId};
+use serde_json::Map;
+use serde_json::value::to_raw_value;
+
+use super::App;
+use crate::task::current;
+
+/// What a plan comes to.
+#[derive(Default)]
+pub(crate) struct Work {
+    pub(crate) step: Step,
+    pub(crate) publish: Vec<Publish>,
+}
+
+/// Makes the ids of a plan.
+pub(crate) fn new_id() -> String {
+    TaskId::new().to_string()
+}
+
+impl App {
+    /// Sends a workflow and gives the tree of its results; none when it runs nothing.
+    ///
+    /// # Errors
+    /// As [`App::send`].
+    pub async fn send_canvas(&self, canvas: Canvas) -> Result<Option<ResultNode>> {
+        let parent = current();
+        let lineage = parent
+            .as_ref()
+            .map(|cx| Lineage::from(cx.headers()))
+            .unwrap_or_default();
+        let mut ids = new_id;
+        let mut planner = Planner::new(lineage, &mut ids);
+        let result = planner
+            .apply(canvas, &[], Map::new())
+            .map_err(not_a_workflow)?;
+        let work = self.work(planner.finish())?;
+        self.advance(work).await?;
+        if let (Some(cx), Some(result)) = (parent, &result) {
+            cx.adopt(result.clone());
+        }
+        Ok(result)
+    }
+
+    /// Does all of it at once, as far as the store can.
+    pub(crate) async fn advance(&self, work: Work) -> Result<()> {
+        let Work { step, publish } = work;
+        let store = self.store();
+        if step.is_empty() {
+            return store.broker.publish(publish).await;
+        }
+        if store.settles_results {
+            return store.chords.advance(step, publish).await;
+        }
+        // A chord is opened before a part of it can be done.
+        store.chords.advance(step, Vec::new()).await?;
+        store.broker.publish(publish).await
+    }
+
+    /// What a plan comes to.
+    ///
+    /// # Errors
+    /// As [`App::send`], when a message can't be made.
+    pub(crate) fn work(&self, plan: Plan) -> Result<Work> {
+        let now = self.clock().now();
+        let expires = self.settings().result_expires.non_zero();
+        let mut work = Work::default();
+        for call in plan.calls {
+            let options = match self.registry().get(&call.task) {
+                Some(task) => task.options().clone(),
+                None => TaskOptions::default(),
+            };
+            let outgoing = self.prepare_call(&call, &options, now)?;
+            work.publish.push(outgoing.into_publish());
+        }
+        let step = &mut work.step;
+        step.opens.extend(
+            plan.opens
+                .into_iter()
+                .map(|(group, size, structure)| Chord {
+                    group,
+                    size,
+                    structure: structure.map(|node| group_meta(&node)),
+                    expires,
+                }),
+        );
+        step.grows = plan.grows;
+        for failed in plan.failures {
+            let headers = Headers {
+                group: failed.group,
+                parent_id: failed.parent_id,
+                ..Headers::new("", failed.id)
+            };
+            let meta = TaskMeta {
+                result: to_raw_value(&failed.failure.exception)
+                    .expect("an exception is text and values, which JSON can hold"),
+                traceback: failed.failure.traceback,
+                children: Some(failed.children.iter().map(ResultNode::to_value).collect()),
+                ..self.meta(&headers, failed.state.clone())
+            };
+            step.results.push(ResultRecord {
+                id: headers.id,
+                state: meta.status.clone(),
+                meta: meta.encode(),
+                expires,
+            });
+        }
+        for part in plan.parts {
+            let value = serde_json::to_string(&part.failure.exception)
+                .expect("an exception is text and values, which JSON can hold");
+            let lineage = Lineage::default();
+            step.parts.push(Part {
+                group: part.group,
+                index: part.index,
+                id: part.id,
+                state: part.state,
+                value,
+                then: crate::worker::then(&part.body, &lineage),
+                expires,
+            });
+        }
+        Ok(work)
+    }
+}
+
+/// Celery's meta of a group: how its results are nested.
+fn group_meta(group: &ResultNode) -> Vec<u8> {
+    let meta = serde_json::json!({ "result": group.to_value() });
+    serde_json::to_vec(&meta).expect("a tree of texts, which JSON can hold")
+}
+
+pub(crate) fn not_a_workflow(error: CanvasError) -> Error {
+    Error::new(ErrorKind::Config, error.0)
+}

@@ -1,0 +1,184 @@
+//! Finishes chords whose parts are all done: their bodies are sent with all results, or fail.
+//!
+//! A settlement that had a part in it wakes this role, and it looks from time to time for chords whose worker died
+//! between the last part and this.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aipo_core::canvas::{JoinError, Lineage, Planner, ResultNode, follow_chord};
+use aipo_core::message::{ExceptionInfo, TaskMeta};
+use aipo_core::store::{Complete, Done};
+use aipo_core::task::Failure;
+use aipo_core::{Result, TaskId, TaskState};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::Shared;
+use super::follow::{Then, takes_request};
+use crate::App;
+use crate::app::{Work, new_id, not_a_workflow};
+
+/// Chords taken at once; their results are all in memory.
+const BATCH: usize = 8;
+
+/// Finishes chords until dropped.
+pub(crate) async fn chords(shared: Arc<Shared>, parts: Arc<Notify>) {
+    let lease = shared.app.settings().worker_lease.0;
+    loop {
+        match finish_complete(&shared.app, lease).await {
+            // There may be more.
+            Ok(BATCH) => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "finishing chords failed; trying again"),
+        }
+        tokio::select! {
+            () = parts.notified() => {}
+            () = tokio::time::sleep(lease / 2) => {}
+        }
+    }
+}
+
+/// Takes complete chords and finishes them; how many there were.
+async fn finish_complete(app: &App, claim: Duration) -> Result<usize> {
+    let complete = app.store().chords.take_complete(BATCH, claim).await?;
+    let count = complete.len();
+    for chord in complete {
+        let group = chord.group.clone();
+        let Work { step, publish } = join(app, chord).await?;
+        let store = app.store();
+        if store.settles_results {
+            store.chords.finish(&group, step, publish).await?;
+        } else {
+            // Sent before it is finished: after a crash in between it is sent again, rather than never.
+            store.broker.publish(publish).await?;
+            store.chords.finish(&group, step, Vec::new()).await?;
+        }
+    }
+    Ok(count)
+}
+
+/// What follows from a complete chord.
+async fn join(app: &App, chord: Complete) -> Result<Work> {
+    let then: Then = match serde_json::from_slice(&chord.then) {
+        Ok(then) => then,
+        Err(error) => {
+            tracing::error!(group = %chord.group, %error, "the body of a chord can't be read");
+            return Ok(Work::default());
+        }
+    };
+    let lineage = Lineage {
+        root_id: then.root_id,
+        parent_id: then.parent_id,
+    };
+    let results = match &chord.structure {
+        Some(structure) => nested(app, structure).await?,
+        None => in_order(&chord.parts),
+    };
+    let attempt = |results| {
+        let mut ids = new_id;
+        let mut planner = Planner::new(lineage.clone(), &mut ids);
+        let takes_request = |errback: &_| takes_request(app, errback);
+        follow_chord(&mut planner, &then.body, results, &takes_request).map_err(not_a_workflow)?;
+        app.work(planner.finish())
+    };
+    match attempt(results) {
+        Ok(work) => Ok(work),
+        Err(error) => {
+            tracing::error!(group = %chord.group, %error, "the body of a chord can't be sent");
+            let cause = Failure::new("kombu.exceptions", "EncodeError", error.to_string());
+            let failed = attempt(Err(JoinError::callback(cause)));
+            Ok(failed.unwrap_or_else(|error| {
+                tracing::error!(group = %chord.group, %error, "nor can it fail");
+                Work::default()
+            }))
+        }
+    }
+}
+
+/// The results of all parts, or why there are none.
+type Joined = Result<Vec<Value>, Box<JoinError>>;
+
+fn in_order(parts: &[Done]) -> Joined {
+    parts
+        .iter()
+        .map(|part| value(&part.id, &part.state, &part.value))
+        .collect()
+}
+
+/// A part's value, or why there is none.
+fn value(id: &TaskId, state: &TaskState, text: &str) -> Result<Value, Box<JoinError>> {
+    if *state != TaskState::Success {
+        let cause = match serde_json::from_str::<ExceptionInfo>(text) {
+            Ok(exception) => Failure {
+                exception,
+                traceback: None,
+            },
+            Err(_) => Failure::new("builtins", "Exception", text),
+        };
+        return Err(JoinError::dependency(id, cause));
+    }
+    serde_json::from_str(text).map_err(|error| {
+        let text = format!("result of {id}: {error}");
+        JoinError::join(Failure::new("kombu.exceptions", "DecodeError", text))
+    })
+}
+
+#[derive(Deserialize)]
+struct GroupMeta {
+    result: Value,
+}
+
+/// The results of a group whose members are groups themselves, nested in the same way.
+async fn nested(app: &App, structure: &[u8]) -> Result<Joined> {
+    let read = serde_json::from_slice(structure).ok();
+    let Some(root) = read.and_then(|meta: GroupMeta| ResultNode::from_value(&meta.result)) else {
+        let cause = Failure::new(
+            "builtins",
+            "ValueError",
+            "the group's structure can't be read",
+        );
+        return Ok(Err(JoinError::join(cause)));
+    };
+    let mut ids = Vec::new();
+    leaves(&root, &mut ids);
+    let stored = app.store().results.get(&ids).await?;
+    let mut values = Vec::with_capacity(ids.len());
+    for (id, meta) in ids.iter().zip(stored) {
+        match leaf(id, meta) {
+            Ok(value) => values.push(value),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    let mut values = values.into_iter();
+    Ok(Ok(match shape(&root, &mut values) {
+        Value::Array(results) => results,
+        one => vec![one],
+    }))
+}
+
+fn leaf(id: &TaskId, meta: Option<Vec<u8>>) -> Result<Value, Box<JoinError>> {
+    let missing = || Failure::new("builtins", "KeyError", format!("no result of {id}"));
+    let meta = meta.ok_or_else(|| JoinError::join(missing()))?;
+    let meta = TaskMeta::decode(&meta).map_err(|_| JoinError::join(missing()))?;
+    match value(id, &meta.status, meta.result.get()) {
+        // Celery's words when the results of a nested group are joined.
+        Err(error) => Err(JoinError::join(error.cause)),
+        value => value,
+    }
+}
+
+fn leaves(node: &ResultNode, ids: &mut Vec<TaskId>) {
+    match &node.members {
+        Some(members) => members.iter().for_each(|member| leaves(member, ids)),
+        None => ids.push(node.id.as_str().into()),
+    }
+}
+
+fn shape(node: &ResultNode, values: &mut impl Iterator<Item = Value>) -> Value {
+    match &node.members {
+        Some(members) => members.iter().map(|member| shape(member, values)).collect(),
+        None => values.next().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,158 @@
+//! Step 14 of a task's life: what follows from a decision, beside the task's own result: callbacks, the next step of
+//! a chain, errbacks, its part of a chord.
+//!
+//! Before it: `aipo_core::task::decide`. After it: `settle`, which carries all of it out in one step.
+
+use aipo_core::canvas::{
+    Canvas, CanvasError, Ended, Lineage, Planner, ResultNode, follow_failure, follow_revoked,
+    follow_success, replace,
+};
+use aipo_core::store::{Part, Verdict};
+use aipo_core::task::{Decision, Failure, Stored};
+use aipo_core::{Result, TaskState};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::App;
+use crate::app::{Work, new_id, not_a_workflow};
+use crate::task::Context;
+
+/// What is kept with the parts of a chord: its body, and in whose name it is sent.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Then {
+    pub(crate) body: Value,
+    pub(crate) root_id: Option<aipo_core::TaskId>,
+    pub(crate) parent_id: Option<aipo_core::TaskId>,
+}
+
+/// As the store keeps it.
+pub(crate) fn then(body: &Value, lineage: &Lineage) -> Vec<u8> {
+    let then = Then {
+        body: body.clone(),
+        root_id: lineage.root_id.clone(),
+        parent_id: lineage.parent_id.clone(),
+    };
+    serde_json::to_vec(&then).expect("a signature has text keys only, which JSON can hold")
+}
+
+/// What follows. A decision that can't be followed up, since a callback is no signature or a message would be too
+/// large, becomes a failure, so that the workflow ends.
+pub(crate) fn follow(cx: &Context, decision: &mut Decision) -> Work {
+    let embed = &cx.parts().embed;
+    let nothing_follows = embed.callbacks.is_none()
+        && embed.errbacks.is_none()
+        && embed.chain.is_none()
+        && embed.chord.is_none();
+    if nothing_follows && decision.replace.is_none() {
+        return Work::default();
+    }
+    let planned = match plan(cx, decision) {
+        Ok(work) => work,
+        Err(error) => {
+            let text = format!("what follows can't be sent: {error}");
+            tracing::error!(task.id = %cx.id(), task.name = cx.name(), "{text}");
+            let module = match decision.replace.is_some() {
+                true => (
+                    "celery.exceptions",
+                    "ImproperlyConfigured",
+                    error.to_string(),
+                ),
+                false => ("kombu.exceptions", "EncodeError", text),
+            };
+            *decision = Decision {
+                state: Some(TaskState::Failure),
+                value: Stored::Exception(Failure::new(module.0, module.1, module.2)),
+                store: true,
+                retry_in: None,
+                replace: None,
+                verdict: Verdict::Ack,
+            };
+            plan(cx, decision).unwrap_or_else(|error| {
+                tracing::error!(task.id = %cx.id(), %error, "its errbacks can't be sent either");
+                Work::default()
+            })
+        }
+    };
+    with_part(cx, decision, planned)
+}
+
+fn plan(cx: &Context, decision: &Decision) -> Result<Work> {
+    let app = cx.app();
+    let embed = &cx.parts().embed;
+    let mut ids = new_id;
+    let mut planner = Planner::new(Lineage::from(cx.headers()), &mut ids);
+    let planned = match (&decision.state, &decision.value, &decision.replace) {
+        (_, _, Some(canvas)) => {
+            let node = replace(&mut planner, (**canvas).clone(), cx.headers(), embed);
+            node.map(|node| node.into_iter().collect())
+        }
+        (Some(TaskState::Success), Stored::Value(value), _) => {
+            match serde_json::from_str::<Value>(value.get()) {
+                Ok(value) => follow_success(&mut planner, embed, &value),
+                Err(error) => Err(CanvasError(error.to_string())),
+            }
+        }
+        (Some(TaskState::Failure), Stored::Exception(failure), _) => {
+            let ended = Ended {
+                id: cx.id(),
+                failure,
+                takes_request: &|errback| takes_request(app, errback),
+            };
+            follow_failure(&mut planner, embed, &ended)
+        }
+        (Some(TaskState::Revoked), Stored::Exception(failure), _) => {
+            follow_revoked(&mut planner, embed, failure).map(|()| Vec::new())
+        }
+        _ => Ok(Vec::new()),
+    };
+    let children: Vec<ResultNode> = planned.map_err(not_a_workflow)?;
+    let work = app.work(planner.finish())?;
+    // Celery stores a failure before it calls errbacks, so they are no children.
+    if decision.state == Some(TaskState::Success) {
+        children.into_iter().for_each(|child| cx.adopt(child));
+    }
+    Ok(work)
+}
+
+/// Adds the task's own part of its chord, when it has ended.
+fn with_part(cx: &Context, decision: &Decision, mut work: Work) -> Work {
+    let headers = cx.headers();
+    let state = decision.state.clone().filter(TaskState::is_ready);
+    if let Some(state) = state
+        && let Some(body) = &cx.parts().embed.chord
+        && let Some(group) = &headers.group
+    {
+        let value = match &decision.value {
+            Stored::Value(value) => value.get().to_owned(),
+            Stored::Exception(failure) => serde_json::to_string(&failure.exception)
+                .expect("an exception is text and values, which JSON can hold"),
+            Stored::Nothing => "null".to_owned(),
+        };
+        work.step.parts.push(Part {
+            group: group.clone(),
+            index: headers.group_index,
+            id: headers.id.clone(),
+            state,
+            value,
+            then: then(body, &Lineage::from(headers)),
+            expires: cx.app().settings().result_expires.non_zero(),
+        });
+    }
+    work
+}
+
+/// Whether an errback is a task here that wants request, exception and traceback.
+pub(crate) fn takes_request(app: &App, errback: &Canvas) -> bool {
+    let Some(task) = app.registry().get(errback.name()) else {
+        return false;
+    };
+    let Some(parameters) = task.options().errback_parameters else {
+        return false;
+    };
+    // What a signature brings along is given already; an immutable one is called with nothing else.
+    let given = match errback.immutable {
+        true => 0,
+        false => errback.args.len() + errback.kwargs.len(),
+    };
+    (parameters as usize).saturating_sub(given) > 1
+}

@@ -1,0 +1,198 @@
+//! Workflows on the memory store, with virtual time.
+
+use std::time::Duration;
+
+use aipo::{App, Canvas, Context, ResultNode, TaskError, TaskResult, TaskState, testing};
+use serde_json::{Value, json};
+
+#[aipo::task(name = "add")]
+async fn add(x: i64, y: i64) -> TaskResult<i64> {
+    Ok(x + y)
+}
+
+#[aipo::task(name = "tsum")]
+async fn tsum(nums: Vec<i64>) -> TaskResult<i64> {
+    Ok(nums.iter().sum())
+}
+
+#[aipo::task(name = "identity")]
+async fn identity(x: Value) -> TaskResult<Value> {
+    Ok(x)
+}
+
+#[aipo::task(name = "fail")]
+async fn fail(cx: &Context) -> TaskResult<()> {
+    Err(TaskError::fail(format!("{} failed", cx.id())))
+}
+
+#[aipo::task(name = "replaced")]
+async fn replaced(x: i64) -> TaskResult<i64> {
+    Err(TaskError::replace(Canvas::chain(vec![
+        call("add", json!([x, 1])),
+        call("add", json!([10])),
+    ])))
+}
+
+fn call(name: &str, args: Value) -> Canvas {
+    let mut call = Canvas::task(name);
+    call.args = args.as_array().expect("arguments").clone();
+    call
+}
+
+async fn app() -> App {
+    let app = App::builder("test")
+        .task(add::task())
+        .task(tsum::task())
+        .task(identity::task())
+        .task(fail::task())
+        .task(replaced::task());
+    testing::build(app).await.expect("an app")
+}
+
+async fn outcome(app: &App, node: &ResultNode) -> Result<Value, String> {
+    let handle = app.result::<Value>(node.id.as_str());
+    handle
+        .get(Duration::from_secs(60))
+        .await
+        .map_err(|error| error.to_string())
+}
+
+/// Sends it, works, and gives what came of it.
+async fn run(canvas: Canvas) -> Result<Value, String> {
+    let app = app().await;
+    let worker = app.worker().start().await.expect("a worker");
+    let node = app
+        .send_canvas(canvas)
+        .await
+        .expect("sent")
+        .expect("a result");
+    let value = match &node.members {
+        None => outcome(&app, &node).await,
+        Some(members) => {
+            let mut values = Vec::new();
+            for member in members {
+                values.push(outcome(&app, member).await?);
+            }
+            Ok(values.into())
+        }
+    };
+    worker.stop().await.expect("stopped");
+    value
+}
+
+#[tokio::test(start_paused = true)]
+async fn workflows_give_their_results() {
+    let one_and_two = || vec![call("add", json!([1, 1])), call("add", json!([2, 2]))];
+    for (canvas, expected) in [
+        (
+            Canvas::chain(vec![call("add", json!([1, 2])), call("add", json!([3]))]),
+            json!(6),
+        ),
+        (Canvas::group(one_and_two()), json!([2, 4])),
+        (
+            Canvas::chord(one_and_two(), call("tsum", json!([]))),
+            json!(6),
+        ),
+        (
+            Canvas::chain(vec![
+                call("add", json!([1, 2])),
+                Canvas::group(vec![call("add", json!([1])), call("add", json!([2]))]),
+                call("tsum", json!([])),
+                call("add", json!([100])),
+            ]),
+            json!(109),
+        ),
+        (
+            Canvas::chain(vec![
+                Canvas::group(one_and_two()),
+                Canvas::group(vec![call("tsum", json!([])), call("tsum", json!([]))]),
+                call("tsum", json!([])),
+            ]),
+            json!(12),
+        ),
+        (Canvas::chord(vec![], call("tsum", json!([]))), json!(0)),
+        (
+            Canvas::chord(
+                vec![
+                    Canvas::chain(vec![
+                        call("add", json!([1, 1])),
+                        Canvas::group(vec![call("add", json!([1])), call("add", json!([2]))]),
+                    ]),
+                    call("add", json!([0, 0])),
+                ],
+                call("identity", json!([])),
+            ),
+            json!([[3, 4], 0]),
+        ),
+        (
+            Canvas::chord(
+                vec![
+                    Canvas::chord(one_and_two(), call("tsum", json!([]))),
+                    call("replaced", json!([4])),
+                ],
+                Canvas::chain(vec![call("tsum", json!([])), call("add", json!([1000]))]),
+            ),
+            json!(1021),
+        ),
+        (
+            Canvas::chain(vec![
+                call("replaced", json!([1])),
+                call("add", json!([100])),
+            ]),
+            json!(112),
+        ),
+    ] {
+        let told = canvas.to_value();
+        assert_eq!(run(canvas).await, Ok(expected), "{told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_reaches_everything_that_waits() {
+    let app = app().await;
+    let worker = app.worker().start().await.expect("a worker");
+    for canvas in [
+        Canvas::chain(vec![
+            call("fail", json!([])),
+            call("identity", json!([])),
+            call("identity", json!([])),
+        ]),
+        Canvas::chord(
+            vec![call("fail", json!([])), call("add", json!([1, 1]))],
+            call("tsum", json!([])),
+        ),
+        Canvas::chord(
+            vec![
+                Canvas::chord(vec![call("fail", json!([]))], call("tsum", json!([]))),
+                call("add", json!([1, 1])),
+            ],
+            Canvas::chain(vec![call("tsum", json!([])), call("identity", json!([]))]),
+        ),
+        Canvas::chain(vec![
+            Canvas::group(vec![call("unknown", json!([])), call("add", json!([1, 1]))]),
+            call("tsum", json!([])),
+            Canvas::group(vec![
+                call("identity", json!([])),
+                call("identity", json!([])),
+            ]),
+        ]),
+    ] {
+        let told = canvas.to_value();
+        let node = app
+            .send_canvas(canvas)
+            .await
+            .expect("sent")
+            .expect("a result");
+        let awaited = node.members.clone().unwrap_or_else(|| vec![node]);
+        for node in awaited {
+            let error = outcome(&app, &node).await.expect_err("it failed");
+            assert!(error.contains("failed"), "{error} of {told}");
+            let handle = app.result::<Value>(node.id.as_str());
+            assert_eq!(
+                handle.state().await.expect("a state"),
+                Some(TaskState::Failure)
+            );
+        }
+    }
+    worker.stop().await.expect("stopped");
+}
