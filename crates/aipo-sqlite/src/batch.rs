@@ -30,9 +30,10 @@ pub(crate) enum Place {
 /// What a transaction has to tell to those who wait, once it is committed.
 #[derive(Debug, Default)]
 pub(crate) struct News {
-    /// Queues for which waiting fetches of this process must look: they got ready messages, or the
-    /// consumer of such a fetch is gone.
+    /// Queues that got ready messages: fetches of this process that wait for them must look.
     pub(crate) look_in: BTreeSet<QueueId>,
+    /// Consumers that were ended; a fetch of theirs that waits in this process must learn it.
+    pub(crate) ended: Vec<i64>,
     /// Tasks that got a ready result.
     pub(crate) results: Vec<TaskId>,
     /// Whether other processes must hear of it.

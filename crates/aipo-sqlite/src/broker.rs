@@ -1,10 +1,11 @@
 //! The queues: sending, registering consumers, recovering, and the administration of what is there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aipo_core::message::Envelope;
 use aipo_core::store::{
-    Broker, Consumer, ConsumerOptions, DeadLetter, Location, Publish, QueueStats,
+    Broker, Consumer, ConsumerOptions, DeadLetter, Location, Parked, Publish, QueueStats,
 };
 use aipo_core::{QueueName, Result, TaskId};
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::batch::Batch;
 use crate::consumer::{SqliteConsumer, dismiss};
-use crate::fetch::Source;
+use crate::fetch::{Source, queue_ids};
 use crate::handle::Handle;
 use crate::message::{self, NewMessage, StoredEnvelope};
 use crate::time::{after_ms, from_ms, now_ms};
@@ -41,21 +42,15 @@ impl Broker for SqliteBroker {
     async fn consume(&self, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
         let ConsumerOptions {
             name,
-            mut queues,
+            queues,
             lease,
         } = options;
-        let mut seen = std::collections::HashSet::new();
-        queues.retain(|queue| seen.insert(queue.clone()));
         let run = move |batch: &mut Batch<'_>| {
             let id = batch.next_seq()?;
             batch
                 .prepared("INSERT INTO consumer (id, name, lease_until_ms) VALUES (?1, ?2, ?3)")?
                 .execute(params![id, name, after_ms(batch.now_ms, lease)])?;
-            let ids = queues
-                .iter()
-                .map(|queue| Ok((batch.queue(queue)?, queue.clone())))
-                .collect::<rusqlite::Result<_>>()?;
-            Ok(Ok(Source::new(id, ids)))
+            Ok(Ok(Source::new(id, queue_ids(batch, &queues)?)))
         };
         let source = self.0.writer.call(Weight::SMALL, run).await?;
         Ok(Box::new(SqliteConsumer::new(self.0.clone(), source, lease)))
@@ -142,15 +137,23 @@ impl Broker for SqliteBroker {
         self.0.writer.call(weight, run).await
     }
 
-    async fn parked(
-        &self,
-        _queues: &[QueueName],
-        _limit: usize,
-    ) -> Result<Vec<aipo_core::store::Parked>> {
-        Err(aipo_core::Error::new(
-            aipo_core::ErrorKind::Unsupported,
-            "not yet",
-        ))
+    async fn parked(&self, queues: &[QueueName], limit: usize) -> Result<Vec<Parked>> {
+        let queues = queues.to_vec();
+        let now_ms = now_ms(&self.0.clock);
+        let parked = self
+            .0
+            .reader
+            .read(move |conn| parked(conn, &queues, limit, now_ms))
+            .await?;
+        parked
+            .into_iter()
+            .map(|(parked, envelope)| {
+                Ok(Parked {
+                    envelope: envelope.decode()?,
+                    ..parked
+                })
+            })
+            .collect()
     }
 
     async fn dead_letters(
@@ -257,6 +260,52 @@ fn locate(conn: &Connection, id: &TaskId, now_ms: i64) -> rusqlite::Result<Optio
             })
         })
         .optional()
+}
+
+/// The messages of these queues whose time has not come, the next one first.
+fn parked(
+    conn: &Connection,
+    queues: &[QueueName],
+    limit: usize,
+    now_ms: i64,
+) -> rusqlite::Result<Vec<(Parked, StoredEnvelope)>> {
+    // The first of each queue, in the order of its index; then the first of all.
+    let mut of_queue = conn.prepare_cached(
+        "SELECT due_ms, seq FROM parked
+         WHERE queue = (SELECT id FROM queue WHERE name = ?1) AND due_ms > ?2
+         ORDER BY due_ms, seq LIMIT ?3",
+    )?;
+    let rows = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut next = BTreeSet::<(i64, i64, &QueueName)>::new();
+    for queue in queues {
+        let of_queue = of_queue.query_map(params![queue.as_str(), now_ms, rows], |row| {
+            Ok((row.get(0)?, row.get(1)?, queue))
+        })?;
+        for row in of_queue {
+            next.insert(row?);
+        }
+        while next.len() > limit {
+            next.pop_last();
+        }
+    }
+    let mut select =
+        conn.prepare_cached("SELECT headers, properties, body FROM message WHERE seq = ?1")?;
+    let read = |(due_ms, seq, queue): (i64, i64, &QueueName)| {
+        select.query_row([seq], |row| {
+            let parked = Parked {
+                queue: queue.clone(),
+                due: from_ms(due_ms),
+                envelope: Envelope::default(),
+            };
+            let envelope = StoredEnvelope {
+                headers: row.get(0)?,
+                properties: row.get(1)?,
+                body: row.get(2)?,
+            };
+            Ok((parked, envelope))
+        })
+    };
+    next.into_iter().map(read).collect()
 }
 
 fn dead_letters(

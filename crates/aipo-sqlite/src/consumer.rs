@@ -4,13 +4,13 @@
 //! transaction that it changes things in. `recover` deletes the row together with returning
 //! the messages, so a consumer that was given up for dead finds nothing to do harm with.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aipo_core::Result;
 use aipo_core::store::{
     Consumer, Delivery, DeliveryTag, Fetch, ResultRecord, Settled, Settlement, Verdict,
 };
+use aipo_core::{QueueName, Result};
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
@@ -18,16 +18,19 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::batch::{Batch, Outcome};
 use crate::error::{closed, lease_lost};
-use crate::fetch::{FetchJob, MAX_FETCH, Source, Taken};
+use crate::fetch::{FetchJob, MAX_FETCH, Source, Taken, queue_ids};
 use crate::handle::Handle;
 use crate::message::{self, Hold, NewMessage};
 use crate::results;
-use crate::time::after_ms;
+use crate::time::{after_ms, ceil_ms};
 use crate::writer::{Weight, Writer};
 
 pub(crate) struct SqliteConsumer {
     handle: Arc<Handle>,
-    source: Arc<Source>,
+    /// Its row.
+    id: i64,
+    /// Where the next fetch takes from.
+    source: Mutex<Arc<Source>>,
     lease: Duration,
 }
 
@@ -35,17 +38,28 @@ impl SqliteConsumer {
     pub(crate) fn new(handle: Arc<Handle>, source: Source, lease: Duration) -> Self {
         Self {
             handle,
-            source: Arc::new(source),
+            id: source.consumer,
+            source: Mutex::new(Arc::new(source)),
             lease,
         }
     }
 
+    fn source(&self) -> MutexGuard<'_, Arc<Source>> {
+        // A panic elsewhere leaves it sound: what is done under the lock is one assignment.
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Hands a fetch to the writer and waits for the answer: until `deadline`, or as long as it takes
     /// for a fetch that does not stay when there is nothing.
-    async fn ask(&self, request: Fetch, deadline: Option<Instant>) -> Result<Vec<Taken>> {
+    async fn ask(
+        &self,
+        source: &Arc<Source>,
+        request: Fetch,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Taken>> {
         let (reply, answer) = oneshot::channel();
         self.handle.writer.fetch(FetchJob {
-            source: self.source.clone(),
+            source: source.clone(),
             max: request.max.min(MAX_FETCH),
             started: request.started,
             wait: deadline.is_some(),
@@ -54,7 +68,7 @@ impl SqliteConsumer {
         let mut pending = Pending {
             answer,
             writer: &self.handle.writer,
-            consumer: self.source.consumer,
+            consumer: self.id,
         };
         let answered = match deadline {
             None => (&mut pending.answer).await,
@@ -99,12 +113,13 @@ impl Drop for Pending<'_> {
 impl Consumer for SqliteConsumer {
     async fn fetch(&self, request: Fetch) -> Result<Vec<Delivery>> {
         let deadline = Instant::now().checked_add(request.wait);
+        let source = self.source().clone();
         // The first look never waits and is never cut short, so that a fetch with little time under
         // much load gets what is there.
-        let mut taken = self.ask(request, None).await?;
+        let mut taken = self.ask(&source, request, None).await?;
         if taken.is_empty() && request.max > 0 && !request.wait.is_zero() {
             let deadline = deadline.unwrap_or_else(|| Instant::now() + A_LONG_TIME);
-            taken = self.ask(request, Some(deadline)).await?;
+            taken = self.ask(&source, request, Some(deadline)).await?;
         }
         taken.into_iter().map(Taken::decode).collect()
     }
@@ -113,7 +128,7 @@ impl Consumer for SqliteConsumer {
         if tags.is_empty() {
             return Ok(());
         }
-        let consumer = self.source.consumer;
+        let consumer = self.id;
         let holds: Vec<Hold> = tags.iter().map(|&tag| tag.into()).collect();
         let weight = Weight {
             rows: holds.len(),
@@ -127,7 +142,7 @@ impl Consumer for SqliteConsumer {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let consumer = self.source.consumer;
+        let consumer = self.id;
         let endings = batch
             .into_iter()
             .map(Ending::encode)
@@ -140,19 +155,30 @@ impl Consumer for SqliteConsumer {
         self.handle.writer.call(weight, run).await
     }
 
-    async fn set_queues(&self, _queues: Vec<aipo_core::QueueName>) -> Result<()> {
-        Err(aipo_core::Error::new(
-            aipo_core::ErrorKind::Unsupported,
-            "not yet",
-        ))
+    async fn set_queues(&self, queues: Vec<QueueName>) -> Result<()> {
+        let consumer = self.id;
+        let weight = Weight {
+            rows: queues.len(),
+            ..Weight::SMALL
+        };
+        let run = move |batch: &mut Batch<'_>| {
+            if !has_lease(batch.conn(), consumer, batch.now_ms)? {
+                return Ok(Err(lease_lost(consumer)));
+            }
+            Ok(Ok(queue_ids(batch, &queues)?))
+        };
+        let queues = self.handle.writer.call(weight, run).await?;
+        let mut source = self.source();
+        *source = Arc::new(source.with_queues(queues));
+        Ok(())
     }
 
     fn last_revoked(&self) -> Option<u64> {
-        None
+        Some(self.source().last_revoked())
     }
 
     async fn renew(&self) -> Result<()> {
-        let (consumer, lease) = (self.source.consumer, self.lease);
+        let (consumer, lease) = (self.id, self.lease);
         let run = move |batch: &mut Batch<'_>| {
             if !has_lease(batch.conn(), consumer, batch.now_ms)? {
                 return Ok(Err(lease_lost(consumer)));
@@ -166,17 +192,12 @@ impl Consumer for SqliteConsumer {
     }
 
     async fn close(&self) -> Result<()> {
-        let source = self.source.clone();
+        let consumer = self.id;
         let run = move |batch: &mut Batch<'_>| {
-            if !has_lease(batch.conn(), source.consumer, batch.now_ms)? {
-                return Ok(Err(lease_lost(source.consumer)));
+            if !has_lease(batch.conn(), consumer, batch.now_ms)? {
+                return Ok(Err(lease_lost(consumer)));
             }
-            dismiss(batch, source.consumer)?;
-            // Its own fetch may be waiting, and would wait on for nothing.
-            batch
-                .news
-                .look_in
-                .extend(source.queues.iter().map(|&(queue, _)| queue));
+            dismiss(batch, consumer)?;
             Ok(Ok(()))
         };
         self.handle.writer.call(Weight::SMALL, run).await
@@ -224,6 +245,8 @@ pub(crate) fn dismiss(batch: &mut Batch<'_>, consumer: i64) -> rusqlite::Result<
     batch
         .prepared("DELETE FROM consumer WHERE id = ?1")?
         .execute([consumer])?;
+    // Its own fetch may be waiting, and would wait on for nothing.
+    batch.news.ended.push(consumer);
     Ok(returned)
 }
 
@@ -269,7 +292,7 @@ fn settle_one(batch: &mut Batch<'_>, consumer: i64, ending: &Ending) -> rusqlite
         Verdict::Ack => message::remove(batch, &held)?,
         Verdict::Requeue => message::requeue(batch, &held)?,
         Verdict::Release => message::release(batch, &held)?,
-        Verdict::Park { .. } => message::release(batch, &held)?,
+        Verdict::Park { until } => message::park(batch, &held, ceil_ms(*until))?,
         Verdict::DeadLetter { reason } => message::bury(batch, &held, reason)?,
     }
     if let Some(result) = &ending.result {

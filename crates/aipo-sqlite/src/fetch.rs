@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use aipo_core::store::Delivery;
 use aipo_core::{QueueName, Result};
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
-use crate::batch::{Batch, Outcome, Place, QueueId, earliest_due};
+use crate::batch::{Batch, News, Outcome, Place, QueueId, earliest_due};
 use crate::consumer::has_lease;
 use crate::error::lease_lost;
 use crate::message::{Hold, StoredEnvelope, promote};
@@ -27,14 +27,23 @@ const MAX_FETCH_BYTES: usize = 16 * 1024 * 1024;
 /// Parked messages of a queue that one fetch makes ready at most.
 const MAX_PROMOTE: usize = 1_024;
 
-/// Who fetches, from where.
+/// Who fetches, from where. A consumer that is given other queues gets another one; a fetch that waits
+/// keeps the one it began with.
 pub(crate) struct Source {
     pub(crate) consumer: i64,
-    pub(crate) queues: Vec<(QueueId, QueueName)>,
+    queues: Vec<(QueueId, QueueName)>,
     /// Which queue is the first in turn.
     turn: AtomicUsize,
+    progress: Arc<Progress>,
+}
+
+/// What all sources of a consumer share.
+#[derive(Default)]
+struct Progress {
     /// How many fetches there were, see [`Hold`].
     epoch: AtomicU16,
+    /// The number of the last revocation that a fetch learned of.
+    last_revoked: AtomicU64,
 }
 
 impl Source {
@@ -43,9 +52,42 @@ impl Source {
             consumer,
             queues,
             turn: AtomicUsize::new(0),
-            epoch: AtomicU16::new(0),
+            progress: Arc::default(),
         }
     }
+
+    /// The same consumer with other queues.
+    pub(crate) fn with_queues(&self, queues: Vec<(QueueId, QueueName)>) -> Self {
+        Self {
+            progress: self.progress.clone(),
+            ..Self::new(self.consumer, queues)
+        }
+    }
+
+    pub(crate) fn last_revoked(&self) -> u64 {
+        self.progress.last_revoked.load(Ordering::Acquire)
+    }
+
+    /// Notes what a fetch learned. Another may have learned of a later one already.
+    pub(crate) fn learn_revoked(&self, last: u64) {
+        self.progress.last_revoked.fetch_max(last, Ordering::AcqRel);
+    }
+}
+
+/// The queues with these names, each once; they are created when they are missing.
+pub(crate) fn queue_ids(
+    batch: &mut Batch<'_>,
+    names: &[QueueName],
+) -> rusqlite::Result<Vec<(QueueId, QueueName)>> {
+    let mut queues: Vec<(QueueId, QueueName)> = Vec::with_capacity(names.len());
+    let mut seen = BTreeSet::new();
+    for name in names {
+        let id = batch.queue(name)?;
+        if seen.insert(id) {
+            queues.push((id, name.clone()));
+        }
+    }
+    Ok(queues)
 }
 
 /// A fetch inside the writer.
@@ -85,9 +127,15 @@ impl FetchJob {
         self.reply.is_closed()
     }
 
-    /// Whether it listens to one of these queues.
-    pub(crate) fn listens_to(&self, queues: &BTreeSet<QueueId>) -> bool {
-        !queues.is_empty() && self.source.queues.iter().any(|(id, _)| queues.contains(id))
+    /// The queues that it takes from.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = QueueId> {
+        self.source.queues.iter().map(|&(id, _)| id)
+    }
+
+    /// Whether what a transaction did is something for it to look at.
+    pub(crate) fn is_concerned(&self, news: &News) -> bool {
+        news.ended.contains(&self.source.consumer)
+            || (!news.look_in.is_empty() && self.queues().any(|id| news.look_in.contains(&id)))
     }
 
     /// Whether it would take something or fail, by a look without a transaction. So that a process that
@@ -125,7 +173,7 @@ impl FetchJob {
             "INSERT INTO in_flight (consumer, seq, epoch, queue, deliveries, started)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
-        let epoch = source.epoch.fetch_add(1, Ordering::Relaxed);
+        let epoch = source.progress.epoch.fetch_add(1, Ordering::Relaxed);
         let mut taken = Vec::new();
         let mut bytes = 0;
         while bytes < MAX_FETCH_BYTES

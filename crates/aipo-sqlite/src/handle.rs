@@ -7,6 +7,7 @@ use rusqlite::params;
 
 use crate::awaited::Awaited;
 use crate::batch::Batch;
+use crate::listeners::Listeners;
 use crate::reader::Reader;
 use crate::wake::Watch;
 use crate::writer::{Weight, Writer};
@@ -19,6 +20,7 @@ pub(crate) struct Handle {
     pub(crate) writer: Writer,
     pub(crate) reader: Reader,
     pub(crate) awaited: Arc<Awaited>,
+    pub(crate) listeners: Arc<Listeners>,
     pub(crate) clock: Clock,
     /// Held for its end: it has a way to the writer, which would never stop otherwise.
     #[expect(dead_code, reason = "held to keep watching")]

@@ -30,6 +30,8 @@
 //! | `consumer` | a registered consumer and the end of its lease |
 //! | `result` | the latest state of a task |
 //! | `fact` | a fact of the state store, with its fence while it is claimed |
+//! | `log`, `entry` | a log of the state store, and what was appended to it |
+//! | `notice` | something told over the bus, for listeners to read within a minute |
 //! | `sequence` | the next number to give out; no number is given twice |
 //!
 //! What moves (`ready` to `in_flight` to gone) is a few small rows, and what is looked up has an index in
@@ -46,11 +48,12 @@
 //! - **Fenced.** A consumer's lease is checked in the transaction that acts on it.
 //! - **Group commit.** All operations that wait share the next transaction, of sends, fetches, settlements,
 //!   results and facts alike. One alone waits for nobody.
-//! - **Waiting costs nothing.** A fetch or a wait for a result sleeps until it is woken: in the same
-//!   process by the commit itself, between processes by the wake file. As a safeguard it also looks by
-//!   itself every 5 s, for wake-ups that were lost with a process that was killed.
+//! - **Waiting costs nothing.** A fetch, a wait for a result or a listener sleeps until it is woken: in the
+//!   same process by the commit itself, between processes (and for all listeners) by the wake file. As a
+//!   safeguard it also looks by itself every 5 s, for wake-ups that were lost with a process that was killed.
 //! - **Bounded.** What waits to be written (64 MiB), a transaction (4,096 rows), an answer (4,096 messages,
-//!   16 MiB) and the WAL each have a bound; beyond it callers wait.
+//!   16 MiB) and the WAL each have a bound; beyond it callers wait. Notices are kept for 60 s, at most 16,384 of
+//!   them or 64 MiB, and 4,096 wait for a listener; beyond it the oldest go.
 //! - **Never "database is locked".** Processes queue up for their turn. Only when a foreign program keeps
 //!   the database locked for a minute do callers get [`ErrorKind::Unavailable`].
 //!
@@ -58,13 +61,15 @@
 //!
 //! # Inside
 //! ```text
-//!  broker.rs  consumer.rs  results.rs  state.rs     the contracts; each call becomes an operation
+//!  broker.rs  consumer.rs  results.rs            the contracts; each call becomes an operation
+//!  state.rs   bus.rs
 //!        │ writes                 │ reads
 //!        ▼                        ▼
 //!    writer.rs                 reader.rs            one thread each, with a connection of its own
 //!    batch.rs  message.rs                           one transaction; a message's moves
 //!    fetch.rs                                       which messages come, in which order
-//!        │ lock.rs  wake.rs  awaited.rs             whose turn; waking others; who waits for a result
+//!        │ lock.rs  wake.rs                         whose turn; waking others
+//!        └ awaited.rs  listeners.rs                 who waits for a result; who listens to what
 //! ```
 
 use std::ffi::OsString;
@@ -83,6 +88,7 @@ mod consumer;
 mod error;
 mod fetch;
 mod handle;
+mod listeners;
 mod lock;
 mod message;
 mod reader;
@@ -100,6 +106,7 @@ pub use config::{DEFAULT_CACHE_KIB, DEFAULT_MAX_BATCH, SqliteOptions, Synchronou
 
 use awaited::Awaited;
 use handle::Handle;
+use listeners::Listeners;
 use reader::Reader;
 use wake::{Doze, Watch};
 use writer::{Companions, Shared, Writer};
@@ -143,17 +150,20 @@ async fn connect_handle(options: SqliteOptions) -> Result<Arc<Handle>> {
     // The writer first: it creates the files that the others open.
     let writer = Writer::start(options, files, shared).await?;
     let reader = Reader::start(&path).await?;
+    let listeners = Arc::new(Listeners::default());
     let watch = Watch::start(
         &wake,
         doze,
         writer.sender(),
         awaited.clone(),
+        listeners.clone(),
         reader.clone(),
     )?;
     Ok(Arc::new(Handle {
         writer,
         reader,
         awaited,
+        listeners,
         clock,
         watch,
     }))
@@ -163,9 +173,9 @@ fn store(handle: Arc<Handle>, path: &Path) -> Store {
     Store {
         broker: Arc::new(broker::SqliteBroker(handle.clone())),
         results: Arc::new(results::SqliteResults(handle.clone())),
-        state: Arc::new(state::SqliteState(handle)),
+        state: Arc::new(state::SqliteState(handle.clone())),
         chords: Arc::new(chords::NoChords),
-        bus: Arc::new(bus::NoBus),
+        bus: Arc::new(bus::SqliteBus(handle)),
         settles_results: true,
         url: SqliteOptions::url_of(path),
     }

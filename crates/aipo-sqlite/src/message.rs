@@ -7,6 +7,8 @@
 //!          │ insert            │ │ └── release, requeue ──┘   │ bury
 //!          ▼       promote     │ │                           ▼
 //!        parked ───────────────┘ └──────── redrive ──────── dead ──▶ discard ──▶ (gone)
+//!          ▲
+//!          └── park, from in flight
 //! ```
 //!
 //! Each move changes the two tables of places and the counts together, in the transaction that it
@@ -40,14 +42,8 @@ impl NewMessage {
             due,
             envelope,
         } = publish;
-        let properties = encode_properties(&envelope.properties).map_err(|error| {
-            Error::new(
-                ErrorKind::Codec,
-                "the properties of a message can't be stored",
-            )
-            .with("task", &task_id)
-            .caused_by(error)
-        })?;
+        let properties = encode_properties(&envelope.properties)
+            .map_err(|error| error.with("task", &task_id))?;
         Ok(Self {
             queue,
             task_id,
@@ -74,12 +70,21 @@ impl NewMessage {
 /// # Errors
 /// Also when the text could not be read again, as with a name in `other` that is also the name of a
 /// field: once in a queue such a message would have every fetch fail.
-fn encode_properties(properties: &Properties) -> serde_json::Result<String> {
-    let text = serde_json::to_string(properties)?;
-    if !properties.other.is_empty() {
-        serde_json::from_str::<Properties>(&text)?;
-    }
-    Ok(text)
+pub(crate) fn encode_properties(properties: &Properties) -> Result<String> {
+    let encode = || {
+        let text = serde_json::to_string(properties)?;
+        if !properties.other.is_empty() {
+            serde_json::from_str::<Properties>(&text)?;
+        }
+        Ok(text)
+    };
+    encode().map_err(|error: serde_json::Error| {
+        Error::new(
+            ErrorKind::Codec,
+            "the properties of a message can't be stored",
+        )
+        .caused_by(error)
+    })
 }
 
 /// The stored form of an envelope.
@@ -143,6 +148,13 @@ pub(crate) struct Held {
     /// Starts, with the present one if it was counted.
     pub(crate) deliveries: u32,
     pub(crate) started: bool,
+}
+
+impl Held {
+    /// Starts before this delivery.
+    fn deliveries_before(&self) -> u32 {
+        self.deliveries - u32::from(self.started && self.deliveries > 0)
+    }
 }
 
 /// Puts new messages where they belong: ready, or parked when their time lies ahead.
@@ -245,12 +257,30 @@ pub(crate) fn remove(batch: &mut Batch<'_>, held: &Held) -> rusqlite::Result<()>
 
 /// In flight → ready, at its old place in line, with a start that was counted taken back.
 pub(crate) fn release(batch: &mut Batch<'_>, held: &Held) -> rusqlite::Result<()> {
-    let deliveries = held.deliveries - u32::from(held.started && held.deliveries > 0);
     batch
         .prepared("UPDATE message SET deliveries = ?2 WHERE seq = ?1 AND deliveries <> ?2")?
-        .execute(params![held.seq, deliveries])?;
+        .execute(params![held.seq, held.deliveries_before()])?;
     make_ready(batch, held.seq)?;
     batch.count(held.queue, Some(Place::InFlight), Some(Place::Ready), 1);
+    Ok(())
+}
+
+/// In flight → parked until then, with a start that was counted taken back; → ready when that is past.
+pub(crate) fn park(batch: &mut Batch<'_>, held: &Held, until_ms: i64) -> rusqlite::Result<()> {
+    if until_ms <= batch.now_ms {
+        return release(batch, held);
+    }
+    batch.note_parking(held.queue, until_ms)?;
+    batch
+        .prepared("UPDATE message SET deliveries = ?2, due_ms = ?3 WHERE seq = ?1")?
+        .execute(params![held.seq, held.deliveries_before(), until_ms])?;
+    batch
+        .prepared(
+            "INSERT INTO parked (queue, due_ms, seq, priority)
+             SELECT queue, due_ms, seq, priority FROM message WHERE seq = ?1",
+        )?
+        .execute([held.seq])?;
+    batch.count(held.queue, Some(Place::InFlight), Some(Place::Parked), 1);
     Ok(())
 }
 

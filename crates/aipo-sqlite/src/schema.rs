@@ -16,7 +16,10 @@ use crate::error::storage;
 const APPLICATION_ID: i32 = 0x6169_706f;
 
 /// All migrations in order; the n-th brings a file to version n.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_notices_and_logs.sql"),
+];
 
 /// How long SQLite itself waits for a lock before a statement answers "busy". Only other programs
 /// make it wait: this one queues for the file lock first. Who needs longer tries again.
@@ -215,6 +218,8 @@ mod tests {
                     .expect("pragma");
                 conn.pragma_update(None, "user_version", old)
                     .expect("pragma");
+                conn.execute("INSERT INTO queue (name) VALUES ('kept')", [])
+                    .expect("insert");
             }
             drop(conn);
 
@@ -225,6 +230,14 @@ mod tests {
                 Some(MIGRATIONS.len()),
                 "from {old}"
             );
+            let queues: usize = conn
+                .query_row("SELECT count(*) FROM queue", [], |row| row.get(0))
+                .expect("count");
+            assert_eq!(queues, old.min(1), "from {old} with what was there");
+            for table in ["message", "log", "entry", "notice"] {
+                conn.prepare(&format!("SELECT * FROM {table}"))
+                    .unwrap_or_else(|error| panic!("{table} from {old}: {error}"));
+            }
         }
     }
 

@@ -1,14 +1,16 @@
-//! Facts: a key, bytes, a time to live, and a fence while the key is claimed.
+//! Facts: a key, bytes, a time to live, and a fence while the key is claimed. Logs: entries in the order of
+//! their numbers, which are from the sequence.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use aipo_core::Result;
-use aipo_core::store::{Fence, StateStore};
+use aipo_core::store::{Entry, Fence, StateStore};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::batch::Batch;
+use crate::bus;
 use crate::handle::Handle;
 use crate::time::{after_ms, now_ms};
 use crate::writer::Weight;
@@ -139,33 +141,96 @@ impl StateStore for SqliteState {
             .await
     }
 
-    async fn append(&self, _log: &str, _values: Vec<Vec<u8>>, _ttl: Duration) -> Result<u64> {
-        Err(aipo_core::Error::new(
-            aipo_core::ErrorKind::Unsupported,
-            "not yet",
-        ))
+    async fn append(&self, log: &str, values: Vec<Vec<u8>>, ttl: Duration) -> Result<u64> {
+        let log = log.to_owned();
+        let weight = Weight {
+            rows: values.len(),
+            bytes: values.iter().map(Vec::len).sum(),
+        };
+        let run = move |batch: &mut Batch<'_>| Ok(Ok(append(batch, &log, &values, ttl)?));
+        self.0.writer.call(weight, run).await
     }
 
-    async fn entries(
-        &self,
-        _log: &str,
-        _after: u64,
-        _limit: usize,
-    ) -> Result<Vec<aipo_core::store::Entry>> {
-        Err(aipo_core::Error::new(
-            aipo_core::ErrorKind::Unsupported,
-            "not yet",
-        ))
+    async fn entries(&self, log: &str, after: u64, limit: usize) -> Result<Vec<Entry>> {
+        let log = log.to_owned();
+        let now_ms = now_ms(&self.0.clock);
+        let entries = move |conn: &Connection| {
+            let mut select = conn.prepare_cached(
+                "SELECT number, value FROM entry
+                 WHERE log = (SELECT id FROM log WHERE name = ?1) AND number > ?2 AND expires_ms > ?3
+                 ORDER BY number LIMIT ?4",
+            )?;
+            let after = i64::try_from(after).unwrap_or(i64::MAX);
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let entries = select.query_map(params![log, after, now_ms, limit], |row| {
+                Ok(Entry {
+                    number: row.get(0)?,
+                    value: row.get(1)?,
+                })
+            })?;
+            entries.collect()
+        };
+        self.0.reader.read(entries).await
     }
 
     async fn sweep(&self) -> Result<u64> {
-        self.0
+        let facts = self
+            .0
             .sweep(
                 "DELETE FROM fact WHERE key IN
                  (SELECT key FROM fact WHERE expires_ms <= ?1 LIMIT ?2)",
             )
-            .await
+            .await?;
+        let entries = self
+            .0
+            .sweep(
+                "DELETE FROM entry WHERE (log, number) IN
+                 (SELECT log, number FROM entry WHERE expires_ms <= ?1 LIMIT ?2)",
+            )
+            .await?;
+        // Not counted: notices are no part of the state.
+        bus::sweep(&self.0).await?;
+        Ok(facts + entries)
     }
+}
+
+/// Appends to a log, which is created when it is missing, and gives the number of its last entry.
+fn append(
+    batch: &mut Batch<'_>,
+    log: &str,
+    values: &[Vec<u8>],
+    ttl: Duration,
+) -> rusqlite::Result<u64> {
+    if values.is_empty() {
+        return last_number(batch.conn(), log);
+    }
+    let id: i64 = batch
+        .prepared(
+            "INSERT INTO log (name, last) VALUES (?1, 0)
+             ON CONFLICT (name) DO UPDATE SET last = last RETURNING id",
+        )?
+        .query_row([log], |row| row.get(0))?;
+    let expires_ms = after_ms(batch.now_ms, ttl);
+    let mut insert = batch
+        .prepared("INSERT INTO entry (log, number, expires_ms, value) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut last = 0;
+    for value in values {
+        last = batch.next_seq()?;
+        insert.execute(params![id, last, expires_ms, value])?;
+    }
+    batch
+        .prepared("UPDATE log SET last = ?2 WHERE id = ?1")?
+        .execute([id, last])?;
+    Ok(last as u64)
+}
+
+/// The number of the last entry that a log ever had; zero when there was none.
+pub(crate) fn last_number(conn: &Connection, log: &str) -> rusqlite::Result<u64> {
+    let last = conn
+        .prepare_cached("SELECT last FROM log WHERE name = ?1")?
+        .query_row([log], |row| row.get(0))
+        .optional()?;
+    Ok(last.unwrap_or(0))
 }
 
 fn scan(conn: &Connection, prefix: &str, now_ms: i64) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {

@@ -21,6 +21,7 @@ use aipo_core::{Error, ErrorKind, Result};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::awaited::Awaited;
+use crate::listeners::Listeners;
 use crate::reader::Reader;
 use crate::writer::Message;
 
@@ -94,6 +95,7 @@ impl Watch {
         doze: Arc<Doze>,
         writer: mpsc::Sender<Message>,
         awaited: Arc<Awaited>,
+        listeners: Arc<Listeners>,
         reader: Reader,
     ) -> Result<Self> {
         // An error instead of an event is an overflow of the kernel's list: a ring may be among what
@@ -101,6 +103,7 @@ impl Watch {
         let on_event = move |_event: notify::Result<notify::Event>| {
             doze.nudge(&writer);
             awaited.catch_up(&reader);
+            listeners.catch_up(&reader);
         };
         let unavailable = |error: notify::Error| {
             Error::new(ErrorKind::Unavailable, "can't watch the wake file")

@@ -1,7 +1,8 @@
 //! Wake-ups between handles that share nothing but the file. Looking by itself is switched off here
 //! (see `RECHECK`), so what ends a wait was told.
 
-use aipo_core::store::{Fetch, Publish, ResultRecord};
+use aipo_core::message::Envelope;
+use aipo_core::store::{Address, Fetch, Notice, Publish, ResultRecord, Topic};
 use aipo_core::{Clock, TaskState};
 
 use super::*;
@@ -130,6 +131,32 @@ async fn results_stored_through_another_handle_wake_their_waits() {
     for (wait, id) in waits.into_iter().zip(&ids) {
         let meta = within(wait).await.expect("wait");
         assert_eq!(meta.as_deref(), Some(id.as_str().as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_through_any_handle_wakes_a_listener() {
+    let bed = Bed::new();
+    let (one, two) = (bed.connect().await, bed.connect().await);
+    let topic = Topic::Mailbox {
+        exchange: "reply".to_owned(),
+        routing_key: "key".to_owned(),
+    };
+    let mut listener = one.bus.listen(vec![topic]).await.expect("listen");
+    let letter = Notice {
+        to: Address::Mailbox {
+            exchange: "reply".to_owned(),
+            routing_key: "key".to_owned(),
+        },
+        envelope: Envelope::default(),
+    };
+
+    for teller in [&one, &two, &one] {
+        let mut wait = listener.next();
+        still_waiting(&mut wait).await;
+        let told = teller.bus.tell(vec![letter.clone()]).await;
+        told.expect("tell");
+        assert_eq!(within(wait).await.expect("next"), letter);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+use aipo_core::store::state::REVOKED;
 use aipo_core::{Clock, Error, Result};
 use rusqlite::{Connection, ErrorCode};
 
@@ -16,6 +17,7 @@ use crate::error::Fault;
 use crate::fetch::{FetchJob, MAX_FETCH, Taken};
 use crate::lock::{Turn, WriteLock};
 use crate::schema;
+use crate::state::last_number;
 use crate::time::{from_ms, now_ms};
 use crate::wake::{Bell, RECHECK};
 
@@ -53,6 +55,8 @@ pub(super) struct Thread {
     look: bool,
     /// What goes before all that is in the channel: takings of fetches that nobody received.
     returns: Vec<Box<dyn Work>>,
+    /// The number of the last revocation, as the last look of fetches found it.
+    last_revoked: u64,
     /// Pages in the WAL, as SQLite told at the last commit.
     wal_pages: Arc<AtomicU64>,
     /// The number of pages at which to try the next checkpoint.
@@ -100,6 +104,7 @@ impl Thread {
             waiting: Vec::new(),
             look: false,
             returns: Vec::new(),
+            last_revoked: 0,
             wal_pages,
             checkpoint_at: CHECKPOINT_PAGES,
             wal_seen: 0,
@@ -183,7 +188,7 @@ impl Thread {
         let queues: BTreeSet<_> = self
             .waiting
             .iter()
-            .flat_map(|waiting| waiting.job.source.queues.iter().map(|&(id, _)| id))
+            .flat_map(|waiting| waiting.job.queues())
             .collect();
         let due = queues.into_iter().filter_map(|queue| {
             // If this can't be read, the look after `RECHECK` fails too and tells those who wait.
@@ -312,11 +317,15 @@ impl Thread {
             work.run(&mut batch)?;
         }
         if fetches {
+            if !self.waiting.is_empty() {
+                // With the revocations of this very transaction.
+                self.last_revoked = last_number(&self.conn, REVOKED)?;
+            }
             let look = std::mem::take(&mut self.look);
             let mut room = MAX_FETCH;
             for waiting in &mut self.waiting {
                 let job = &waiting.job;
-                let concerned = look || waiting.fresh || job.listens_to(&batch.news.look_in);
+                let concerned = look || waiting.fresh || job.is_concerned(&batch.news);
                 if !concerned || job.is_abandoned() {
                     continue;
                 }
@@ -345,6 +354,10 @@ impl Thread {
 
     /// Tells every fetch that would have been looked at that there is nothing.
     fn settle_for_nothing(&mut self) {
+        match last_number(&self.conn, REVOKED) {
+            Ok(last) => self.last_revoked = last,
+            Err(error) => return self.refuse_fetches(&error.into()),
+        }
         let look = std::mem::take(&mut self.look);
         for waiting in self
             .waiting
@@ -383,6 +396,9 @@ impl Thread {
         {
             let FetchJob { reply, source, .. } = answered.job;
             let outcome = answered.outcome.expect("chosen for having one");
+            if outcome.is_ok() {
+                source.learn_revoked(self.last_revoked);
+            }
             if let Err(Ok(taken)) = reply.send(outcome)
                 && !taken.is_empty()
             {

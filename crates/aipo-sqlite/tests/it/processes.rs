@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use aipo_core::message::Envelope;
 use aipo_core::store::{
-    ConsumerOptions, Fetch, Location, Publish, ResultRecord, Settlement, Verdict,
+    Address, ConsumerOptions, Fetch, Location, Notice, Publish, ResultRecord, Settlement, Topic,
+    Verdict,
 };
 use aipo_core::{Store, TaskId, TaskState};
 use aipo_sqlite::SqliteOptions;
@@ -32,6 +33,7 @@ async fn child() {
     match std::env::var(ROLE).expect("set by the parent").as_str() {
         "publish" => publish_until_killed(store).await,
         "work" => work_until_killed(store).await,
+        "tell" => tell_until_killed(store).await,
         role => panic!("no role {role}"),
     }
 }
@@ -98,6 +100,23 @@ async fn work_until_killed(store: Store) {
     }
     let ended = callers.join_next().await;
     panic!("a caller ended: {ended:?}");
+}
+
+/// Tells 1, 2, 3 and so on.
+async fn tell_until_killed(store: Store) {
+    let to = Address::Everybody {
+        exchange: "events".to_owned(),
+        routing_key: "number".to_owned(),
+    };
+    for number in 1_u64.. {
+        let envelope = Envelope {
+            body: number.to_string().into_bytes(),
+            ..Envelope::default()
+        };
+        let to = to.clone();
+        let told = store.bus.tell(vec![Notice { to, envelope }]).await;
+        told.expect("tell");
+    }
 }
 
 #[tokio::test]
@@ -185,6 +204,39 @@ async fn processes_share_one_line() {
     child.kill().expect("kill");
     child.wait().expect("wait");
     drop((consumer, store));
+    assert_sound(&path);
+}
+
+/// What a process tells is heard by another from the moment it listens, with no gaps.
+#[tokio::test]
+async fn processes_hear_each_other() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let path = folder.path().join("test.db");
+    let store = connect(&path).await;
+    let mut child = spawn("tell", &path, Stdio::null());
+    let topic = Topic::Everybody {
+        exchange: "events".to_owned(),
+        pattern: "#".to_owned(),
+    };
+
+    for _ in 0..3 {
+        let mut listener = store.bus.listen(vec![topic.clone()]).await.expect("listen");
+        let mut heard: Vec<u64> = Vec::new();
+        while heard.len() < 500 {
+            let notice = tokio::time::timeout(GUARD, listener.next())
+                .await
+                .expect("in time");
+            let body = notice.expect("next").envelope.body;
+            let number = String::from_utf8(body).expect("text").parse();
+            heard.push(number.expect("a number"));
+        }
+        let expected: Vec<u64> = (heard[0]..).take(heard.len()).collect();
+        assert_eq!(heard, expected);
+    }
+
+    child.kill().expect("kill");
+    child.wait().expect("wait");
+    drop(store);
     assert_sound(&path);
 }
 

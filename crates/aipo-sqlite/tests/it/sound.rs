@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 /// Each query finds what contradicts the sentence beside it.
-const CONTRADICTIONS: [(&str, &str); 5] = [
+const CONTRADICTIONS: [(&str, &str); 7] = [
     (
         "a message is in exactly one place",
         "SELECT message.seq FROM message
@@ -46,7 +46,18 @@ const CONTRADICTIONS: [(&str, &str); 5] = [
         "SELECT seq FROM (
              SELECT seq FROM message UNION ALL SELECT seq FROM result
              UNION ALL SELECT id FROM consumer UNION ALL SELECT fence FROM fact WHERE fence NOT NULL
+             UNION ALL SELECT last FROM log UNION ALL SELECT seq FROM notice
          ) WHERE seq >= (SELECT next FROM sequence)",
+    ),
+    (
+        "an entry is of a log that knows its last number",
+        "SELECT number FROM entry LEFT JOIN log ON log.id = entry.log
+         WHERE log.id IS NULL OR number > log.last",
+    ),
+    (
+        "notices are counted one by one",
+        "SELECT 1 WHERE (SELECT max(nth) - min(nth) + 1 FROM notice)
+         <> (SELECT count(DISTINCT nth) FROM notice)",
     ),
 ];
 
