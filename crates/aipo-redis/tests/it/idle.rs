@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use aipo_core::store::Fetch;
 
+use crate::bus::{listen, mailbox, topic};
 use crate::server::Server;
 use crate::support::{consumer, take};
 
-/// It waits in one fetch, renews and recovers as workers do (three times and twice in a lease period of 10 s);
-/// the waiting itself is a probe every two seconds.
+/// It waits in one fetch, listens, renews and recovers as workers do (three times and twice in a lease period of 10 s);
+/// the waiting and the listening are a probe each every two seconds.
 #[tokio::test]
 async fn an_idle_worker_costs_a_few_commands_a_second() {
     const SECONDS: u64 = 6;
@@ -16,6 +17,12 @@ async fn an_idle_worker_costs_a_few_commands_a_second() {
     let store = server.database(0).store().await;
     let worker = consumer(&store, &["celery", "other"]).await;
     take(&*worker).await;
+    let topics = [
+        topic("celery.pidbox", ""),
+        topic("celeryev", "worker.#"),
+        mailbox("me"),
+    ];
+    let _listener = listen(&store, topics).await;
     let commands = || -> u64 {
         let count = server.info("stats", "total_commands_processed");
         count.parse().expect("a number")

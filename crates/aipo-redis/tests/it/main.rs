@@ -1,9 +1,11 @@
 //! Tests of the store on a server of their own.
 
+mod bus;
 mod celery;
 mod conformance;
 mod connection;
 mod due;
 mod idle;
+mod python;
 mod server;
 mod support;
