@@ -4,6 +4,7 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
 use syn::ext::IdentExt as _;
+use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned as _;
 use syn::{
     Attribute, Data, DeriveInput, Error, Expr, Fields, Ident, Meta, Result, Token, Type,
@@ -14,8 +15,29 @@ use syn::{
 pub(crate) struct Arg {
     pub(crate) ident: Ident,
     pub(crate) ty: Type,
+    options: ArgOptions,
+}
+
+/// What `#[arg(…)]` says of an argument.
+#[derive(Default)]
+pub(crate) struct ArgOptions {
+    how: How,
     /// An expression for its value when a message leaves it out.
     default: Option<TokenStream>,
+}
+
+/// How a message gives an argument.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum How {
+    /// By position or by name.
+    #[default]
+    Positional,
+    /// It is all that is given by position beyond the others.
+    Rest,
+    /// By name only.
+    Named,
+    /// It is all that is given by name beyond the others.
+    NamedRest,
 }
 
 /// `#[derive(TaskArgs)]`.
@@ -47,8 +69,8 @@ pub(crate) fn derive(input: DeriveInput) -> Result<TokenStream> {
     for field in fields {
         // A field of a struct with named fields has a name.
         let Some(ident) = field.ident else { continue };
-        let default = default_of(&field.attrs)?;
-        args.push(Arg::new(ident, field.ty, default, args.last())?);
+        let options = ArgOptions::read(&field.attrs)?;
+        args.push(Arg::new(ident, field.ty, options, args.last())?);
     }
     Ok(implementation(name, &args))
 }
@@ -58,21 +80,17 @@ impl Arg {
     pub(crate) fn new(
         ident: Ident,
         ty: Type,
-        default: Option<TokenStream>,
+        options: ArgOptions,
         previous: Option<&Arg>,
     ) -> Result<Self> {
         refuse_borrowed(&ty, "arguments come from a message: take")?;
-        if default.is_none()
-            && let Some(optional) = previous.filter(|previous| previous.default.is_some())
-        {
-            let (before, after) = (&optional.ident, &ident);
-            let message = format!(
-                "`{after}` has no default but follows `{before}`, which has one: callers by position \
-                 could never leave `{before}` out"
-            );
-            return Err(Error::new(ident.span(), message));
+        if let Some(previous) = previous {
+            let message = options.after(&ident, &previous.options, &previous.ident);
+            if let Some(message) = message {
+                return Err(Error::new(ident.span(), message));
+            }
         }
-        Ok(Self { ident, ty, default })
+        Ok(Self { ident, ty, options })
     }
 
     /// An expression that reads it.
@@ -81,71 +99,173 @@ impl Arg {
         let ty = &self.ty;
         // A type that can't be read is reported where the user wrote it, and so is a wrong default.
         let span = Span::mixed_site().located_at(ty.span());
-        match &self.default {
-            Some(value) => quote_spanned!(span=> #reader.optional(#name, || -> #ty { #value })?),
-            None => quote_spanned!(span=> #reader.required(#name)?),
+        match (self.options.how, &self.options.default) {
+            (How::Rest, _) => quote_spanned!(span=> #reader.rest(#name)?),
+            (How::NamedRest, _) => quote_spanned!(span=> #reader.named_rest()?),
+            (_, Some(value)) => {
+                quote_spanned!(span=> #reader.optional(#name, || -> #ty { #value })?)
+            }
+            (_, None) => quote_spanned!(span=> #reader.required(#name)?),
         }
     }
 
-    /// An expression that writes it.
-    fn write(&self) -> TokenStream {
+    /// A statement that writes it.
+    fn write(&self, args: &Ident, kwargs: &Ident) -> TokenStream {
         let ident = &self.ident;
+        let name = ident.unraw().to_string();
         let span = Span::mixed_site().located_at(self.ty.span());
-        quote_spanned!(span=> ::aipo::__private::to_value(self.#ident)?)
+        let value = quote_spanned!(span=> ::aipo::__private::to_value);
+        match self.options.how {
+            How::Positional => quote_spanned!(span=> #args.push(#value(self.#ident)?);),
+            How::Rest => quote_spanned! {span=>
+                for value in self.#ident {
+                    #args.push(#value(value)?);
+                }
+            },
+            How::Named => quote_spanned! {span=>
+                #kwargs.insert(::aipo::__private::From::from(#name), #value(self.#ident)?);
+            },
+            How::NamedRest => quote_spanned!(span=> #kwargs.extend(self.#ident);),
+        }
+    }
+
+    /// Its entry in `TaskArgs::PARAMETERS`.
+    fn parameter(&self) -> TokenStream {
+        let name = self.ident.unraw().to_string();
+        let required = self.options.default.is_none();
+        quote!(::aipo::Parameter { name: #name, required: #required })
+    }
+}
+
+impl ArgOptions {
+    /// What stands in the `#[arg(…)]` of an argument.
+    pub(crate) fn read(attributes: &[Attribute]) -> Result<Self> {
+        let mut options = Self::default();
+        for attribute in attributes.iter().filter(|attribute| is_arg(attribute)) {
+            if let Meta::Path(_) | Meta::NameValue(_) = attribute.meta {
+                let message = "write `#[arg(default)]` or `#[arg(default = value)]`";
+                return Err(Error::new_spanned(attribute, message));
+            }
+            attribute.parse_nested_meta(|meta| options.take(&meta))?;
+        }
+        if let (How::Rest | How::NamedRest, Some(default)) = (options.how, &options.default) {
+            let message = "what takes the rest has no default: it is empty when there is none";
+            return Err(Error::new_spanned(default, message));
+        }
+        Ok(options)
+    }
+
+    fn take(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        let name = meta.path.get_ident().map(Ident::to_string);
+        let how = match name.as_deref() {
+            Some("default") => return self.take_default(meta),
+            Some("rest") => How::Rest,
+            Some("named") => How::Named,
+            Some("named_rest") => How::NamedRest,
+            _ => {
+                let message = "unknown option: write `default`, `default = value`, `named`, `rest` or \
+                               `named_rest`";
+                return Err(meta.error(message));
+            }
+        };
+        if self.how != How::Positional {
+            return Err(meta.error("an argument is `named`, the `rest`, or the `named_rest`"));
+        }
+        self.how = how;
+        Ok(())
+    }
+
+    fn take_default(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        if self.default.is_some() {
+            return Err(meta.error("the default is given twice"));
+        }
+        self.default = Some(if meta.input.peek(Token![=]) {
+            meta.value()?.parse::<Expr>()?.into_token_stream()
+        } else {
+            let span = Span::mixed_site().located_at(meta.path.span());
+            quote_spanned!(span=> ::aipo::__private::Default::default())
+        });
+        Ok(())
+    }
+
+    /// Why an argument can't follow another one.
+    fn after(&self, ident: &Ident, previous: &Self, before: &Ident) -> Option<String> {
+        let rank = |how| match how {
+            How::Positional => 0,
+            How::Rest => 1,
+            How::Named => 2,
+            How::NamedRest => 3,
+        };
+        match (previous.how, self.how) {
+            (How::Positional, How::Positional)
+                if previous.default.is_some() && self.default.is_none() =>
+            {
+                Some(format!(
+                    "`{ident}` has no default but follows `{before}`, which has one: callers by \
+                     position could never leave `{before}` out"
+                ))
+            }
+            (How::Rest | How::Named, How::Positional) => Some(format!(
+                "no position is left for `{ident}` after `{before}`: write `#[arg(named)]`"
+            )),
+            (How::Positional | How::Named, _) if rank(previous.how) <= rank(self.how) => None,
+            (How::Rest, How::Named | How::NamedRest) => None,
+            _ => Some(format!(
+                "`{ident}` can't follow `{before}`: write first the arguments by position, then the \
+                 `rest`, the `named` ones, the `named_rest`"
+            )),
+        }
     }
 }
 
 /// Implements `aipo::TaskArgs` for a struct with these fields.
 pub(crate) fn implementation(name: &Ident, args: &[Arg]) -> TokenStream {
-    let reader = Ident::new("reader", Span::mixed_site());
+    let ident = |name| Ident::new(name, Span::mixed_site());
+    let (reader, positional, named) = (ident("reader"), ident("args"), ident("kwargs"));
     let idents = args.iter().map(|arg| &arg.ident);
     let reads = args.iter().map(|arg| arg.read(&reader));
-    let writes = args.iter().map(Arg::write);
+    let writes = args.iter().map(|arg| arg.write(&positional, &named));
+    let parameters = parameters(args);
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
         impl ::aipo::TaskArgs for #name {
+            const PARAMETERS: ::aipo::Parameters = #parameters;
+
             fn decode(
                 mut #reader: ::aipo::ArgsReader<'_>,
             ) -> ::aipo::__private::Result<Self, ::aipo::BadArguments> {
-                let args = Self { #(#idents: #reads),* };
-                #reader.finish()?;
-                ::aipo::__private::Ok(args)
+                ::aipo::__private::Ok(Self { #(#idents: #reads),* })
             }
 
-            fn encode(self) -> ::aipo::__private::JsonResult<
-                ::aipo::__private::Vec<::aipo::__private::Value>
-            > {
-                ::aipo::__private::Ok(::aipo::__private::vec![#(#writes),*])
+            #[allow(unused_mut, reason = "not every task has arguments of both kinds")]
+            fn encode(self) -> ::aipo::__private::JsonResult<(
+                ::aipo::__private::Vec<::aipo::__private::Value>,
+                ::aipo::__private::Map<::aipo::__private::String, ::aipo::__private::Value>,
+            )> {
+                let mut #positional = ::aipo::__private::Vec::new();
+                let mut #named = ::aipo::__private::Map::new();
+                #(#writes)*
+                ::aipo::__private::Ok((#positional, #named))
             }
         }
     }
 }
 
-/// The expression that `#[arg(default)]` or `#[arg(default = …)]` stands for.
-pub(crate) fn default_of(attributes: &[Attribute]) -> Result<Option<TokenStream>> {
-    let mut default = None;
-    for attribute in attributes.iter().filter(|attribute| is_arg(attribute)) {
-        if let Meta::Path(_) | Meta::NameValue(_) = attribute.meta {
-            let message = "write `#[arg(default)]` or `#[arg(default = value)]`";
-            return Err(Error::new_spanned(attribute, message));
+/// The value of `TaskArgs::PARAMETERS`.
+fn parameters(args: &[Arg]) -> TokenStream {
+    let of = |how| args.iter().filter(move |arg| arg.options.how == how);
+    let positional = of(How::Positional).map(Arg::parameter);
+    let named = of(How::Named).map(Arg::parameter);
+    let rest = of(How::Rest).next().is_some();
+    let named_rest = of(How::NamedRest).next().is_some();
+    quote! {
+        ::aipo::Parameters {
+            positional: &[#(#positional),*],
+            rest: #rest,
+            named: &[#(#named),*],
+            named_rest: #named_rest,
         }
-        attribute.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("default") {
-                return Err(meta.error("unknown option: write `default` or `default = value`"));
-            }
-            if default.is_some() {
-                return Err(meta.error("the default is given twice"));
-            }
-            default = Some(if meta.input.peek(Token![=]) {
-                meta.value()?.parse::<Expr>()?.into_token_stream()
-            } else {
-                let span = Span::mixed_site().located_at(meta.path.span());
-                quote_spanned!(span=> ::aipo::__private::Default::default())
-            });
-            Ok(())
-        })?;
     }
-    Ok(default)
 }
 
 /// Whether an attribute is `#[arg(…)]`.

@@ -13,7 +13,7 @@ use syn::{
     Result, ReturnType, Signature, Token, Type, Visibility, parse_quote,
 };
 
-use crate::args::{Arg, default_of, is_arg, plain, refuse_borrowed};
+use crate::args::{Arg, ArgOptions, is_arg, plain, refuse_borrowed};
 
 /// A free function.
 pub(crate) struct Function {
@@ -212,7 +212,7 @@ impl Parameters {
         let arg = Arg::new(
             ident.clone(),
             Type::clone(&parameter.ty),
-            default_of(own)?,
+            ArgOptions::read(own)?,
             self.args.last(),
         )?;
         self.docs.extend(documentation(ident, own));

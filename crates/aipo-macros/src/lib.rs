@@ -65,6 +65,9 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// position or by name. They own what they hold, and implement `Serialize` and `Deserialize`.
 /// `#[arg(default)]` lets messages leave one out, and gives it the default of its type;
 /// `#[arg(default = value)]` gives it the value. Those after it need a default as well, as in Python.
+/// Python's free arguments are there too, in this order after the others: `#[arg(rest)] more: Vec<T>` is
+/// `*more`, `#[arg(named)]` is a parameter that is given by name only, and `#[arg(named_rest)]` on a
+/// `serde_json::Map<String, Value>` is `**more`.
 /// A documented parameter is documented at `s`.
 ///
 /// If the first parameter is a `&Context`, it is the context of the run, and no argument: what Celery
@@ -114,7 +117,8 @@ pub fn task(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// of its own.
 ///
 /// The fields are the arguments, in their order; a message may give them by position or by name.
-/// `#[arg(default)]` and `#[arg(default = value)]` let messages leave one out.
+/// `#[arg(default)]` and `#[arg(default = value)]` let messages leave one out; `rest`, `named` and
+/// `named_rest` are there as for the parameters of [`macro@task`].
 ///
 /// ```
 /// use aipo::{Context, Task, TaskArgs, TaskResult};

@@ -33,10 +33,10 @@ pub use aipo_core::canvas::{Canvas, ResultNode};
 pub use aipo_core::clock::Clock;
 pub use aipo_core::config::{SETTINGS, Seconds, Setting, Settings, SettingsBuilder};
 pub use aipo_core::error::{Error, ErrorKind, Result};
-pub use aipo_core::message::{ExceptionInfo, Headers, TaskMeta};
+pub use aipo_core::message::{ExceptionInfo, Headers, Properties, TaskMeta};
 pub use aipo_core::task::{
-    ArgsReader, BadArguments, ErrorFilter, ErrorType, Failure, Retries, TaskArgs, TaskError,
-    TaskOptions, TaskResult,
+    ArgsReader, BadArguments, ErrorFilter, ErrorType, Failure, Parameter, Parameters, Retries,
+    TaskArgs, TaskError, TaskOptions, TaskResult,
 };
 pub use aipo_core::{GroupId, QueueName, Signature, Store, TaskId, TaskState, When};
 pub use aipo_macros::{TaskArgs, task};

@@ -5,17 +5,19 @@
 //! a `Result` or a `Vec` of its own.
 
 pub use std::clone::Clone;
+pub use std::convert::From;
 pub use std::default::Default;
 pub use std::marker::Copy;
 pub use std::option::Option::{self, None, Some};
 pub use std::result::Result::{self, Ok};
+pub use std::string::String;
+pub use std::vec;
 pub use std::sync::Arc;
 pub use std::time::Duration;
-pub use std::vec;
 pub use std::vec::Vec;
 
 pub use aipo_core::task::{ErrorFilter, ErrorType};
-pub use serde_json::{Result as JsonResult, Value, to_value};
+pub use serde_json::{Map, Result as JsonResult, Value, to_value};
 
 pub use crate::__task_name as task_name;
 use crate::{Base, Context, TaskResult};

@@ -1,46 +1,50 @@
 //! Arguments of a task: from a message to typed values and back.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
+use super::parameters::{Bound, Parameters};
 use crate::message::Body;
 
 /// The arguments of one task, typed. Derived for a struct with named fields by
 /// `#[derive(TaskArgs)]`; `#[task]` makes one from a function's parameters.
 pub trait TaskArgs: Sized + Send + 'static {
-    /// Takes the arguments out of a message: by position, by name, or by default, as Python does.
+    /// What callers may give.
+    const PARAMETERS: Parameters;
+
+    /// Takes the arguments out of a message that gives all that must be given, and nothing that can't be.
     ///
     /// # Errors
-    /// In Python's words, when one is missing, surplus, given twice or of a wrong type.
+    /// When one of them is of a wrong type.
     fn decode(reader: ArgsReader<'_>) -> Result<Self, BadArguments>;
 
-    /// The arguments as positional values.
+    /// The arguments as a message carries them: by position, and by name what can't go by position.
     ///
     /// # Errors
     /// When one of them can't be JSON, such as a map whose keys are not text.
-    fn encode(self) -> serde_json::Result<Vec<Value>>;
+    fn encode(self) -> serde_json::Result<(Vec<Value>, Map<String, Value>)>;
 }
 
 impl TaskArgs for () {
-    fn decode(reader: ArgsReader<'_>) -> Result<Self, BadArguments> {
-        reader.finish()
+    const PARAMETERS: Parameters = Parameters::NONE;
+
+    fn decode(_: ArgsReader<'_>) -> Result<Self, BadArguments> {
+        Ok(())
     }
 
-    fn encode(self) -> serde_json::Result<Vec<Value>> {
-        Ok(Vec::new())
+    fn encode(self) -> serde_json::Result<(Vec<Value>, Map<String, Value>)> {
+        Ok(Default::default())
     }
 }
 
-/// Takes the arguments of one message apart, one parameter after the other in their order.
+/// Reads the arguments of one message, each under the name of its parameter.
 pub struct ArgsReader<'a> {
-    task: &'a str,
-    positional: std::vec::IntoIter<&'a RawValue>,
-    taken: usize,
-    named: Vec<(Cow<'a, str>, &'a RawValue)>,
+    function: &'a str,
+    parameters: Parameters,
+    bound: Bound<'a>,
 }
 
 /// Arguments that do not fit the task; the message ends as a Python `TypeError`.
@@ -56,77 +60,76 @@ impl fmt::Display for BadArguments {
 impl std::error::Error for BadArguments {}
 
 impl<'a> ArgsReader<'a> {
-    /// Reads the arguments of a body; `task` is the name for messages.
-    pub fn new(task: &'a str, body: &Body<'a>) -> Self {
-        Self {
-            task,
-            positional: body.0.clone().into_iter(),
-            taken: 0,
-            named: body.1.0.clone(),
-        }
-    }
-
-    /// The next parameter.
+    /// Brings the arguments of a body to the parameters of a task: by position, by name, or left to
+    /// their default, as Python does.
     ///
     /// # Errors
-    /// When it is missing, given twice or of a wrong type.
+    /// In Python's words, when one is missing, surplus or given twice.
+    pub fn new(
+        task: &'a str,
+        parameters: Parameters,
+        body: &Body<'a>,
+    ) -> Result<Self, BadArguments> {
+        // Python knows the function only, not the module that Celery puts before it.
+        let function = task.rsplit('.').next().unwrap_or(task);
+        let bound = parameters.bind(function, body)?;
+        Ok(Self {
+            function,
+            parameters,
+            bound,
+        })
+    }
+
+    /// The argument of a parameter that must be given.
+    ///
+    /// # Errors
+    /// When it is of a wrong type.
     pub fn required<T: for<'de> Deserialize<'de>>(
         &mut self,
         name: &str,
     ) -> Result<T, BadArguments> {
-        match self.take(name)? {
+        match self.bound.take(&self.parameters, name) {
             Some(raw) => self.typed(name, raw),
-            None => Err(self.error(format_args!("missing a required argument: '{name}'"))),
+            None => Err(self.error(format_args!("has no required argument '{name}'"))),
         }
     }
 
-    /// The next parameter, which may be left out.
+    /// The argument of a parameter that may be left out.
     ///
     /// # Errors
-    /// When it is given twice or of a wrong type.
+    /// When it is of a wrong type.
     pub fn optional<T: for<'de> Deserialize<'de>>(
         &mut self,
         name: &str,
         default: impl FnOnce() -> T,
     ) -> Result<T, BadArguments> {
-        match self.take(name)? {
+        match self.bound.take(&self.parameters, name) {
             Some(raw) => self.typed(name, raw),
             None => Ok(default()),
         }
     }
 
-    /// Ends the reading.
+    /// All that is given by position beyond the parameters: `*args`. `name` is for messages.
     ///
     /// # Errors
-    /// When arguments are left over.
-    pub fn finish(self) -> Result<(), BadArguments> {
-        if self.positional.len() > 0 {
-            let (takes, given) = (self.taken, self.taken + self.positional.len());
-            return Err(self.error(format_args!(
-                "takes {takes} positional argument(s) but {given} were given"
-            )));
-        }
-        match self.named.first() {
-            Some((name, _)) => {
-                Err(self.error(format_args!("got an unexpected keyword argument '{name}'")))
-            }
-            None => Ok(()),
-        }
+    /// When one of them is of a wrong type.
+    pub fn rest<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        name: &str,
+    ) -> Result<Vec<T>, BadArguments> {
+        let rest = std::mem::take(&mut self.bound.rest);
+        rest.into_iter().map(|raw| self.typed(name, raw)).collect()
     }
 
-    fn take(&mut self, name: &str) -> Result<Option<&'a RawValue>, BadArguments> {
-        let named = self.named.iter().position(|(given, _)| given == name);
-        match (self.positional.next(), named) {
-            (Some(_), Some(_)) => {
-                Err(self.error(format_args!("got multiple values for argument '{name}'")))
-            }
-            (Some(raw), None) => {
-                self.taken += 1;
-                Ok(Some(raw))
-            }
-            (None, Some(index)) => Ok(Some(self.named.swap_remove(index).1)),
-            (None, None) => Ok(None),
-        }
+    /// All that is given by name beyond the parameters: `**kwargs`.
+    ///
+    /// # Errors
+    /// When one of them nests too deep.
+    pub fn named_rest(&mut self) -> Result<Map<String, Value>, BadArguments> {
+        let rest = std::mem::take(&mut self.bound.named_rest);
+        rest.into_iter()
+            .map(|(name, raw)| Ok((name.clone().into_owned(), self.typed(&name, raw)?)))
+            .collect()
     }
 
     fn typed<T: for<'de> Deserialize<'de>>(
@@ -139,20 +142,40 @@ impl<'a> ArgsReader<'a> {
     }
 
     fn error(&self, what: fmt::Arguments<'_>) -> BadArguments {
-        BadArguments(format!("{}() {what}", self.task))
+        BadArguments(format!("{}() {what}", self.function))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::parameters::Parameter;
     use super::*;
 
-    fn read(body: &str) -> Result<(i64, i64), BadArguments> {
+    const ADD: Parameters = Parameters {
+        positional: &[
+            Parameter {
+                name: "x",
+                required: true,
+            },
+            Parameter {
+                name: "y",
+                required: false,
+            },
+        ],
+        rest: true,
+        named: &[],
+        named_rest: true,
+    };
+
+    fn read(body: &str) -> Result<(i64, i64, Vec<i64>, Map<String, Value>), BadArguments> {
         let body = Body::parse(body.as_bytes()).expect("a body");
-        let mut reader = ArgsReader::new("add", &body);
-        let args = (reader.required("x")?, reader.optional("y", || 7)?);
-        reader.finish()?;
-        Ok(args)
+        let mut reader = ArgsReader::new("app.tasks.add", ADD, &body)?;
+        Ok((
+            reader.required("x")?,
+            reader.optional("y", || 7)?,
+            reader.rest("others")?,
+            reader.named_rest()?,
+        ))
     }
 
     #[test]
@@ -162,9 +185,16 @@ mod tests {
             "[[1], {\"y\": 2}]",
             "[[], {\"y\": 2, \"x\": 1}, null]",
         ] {
-            assert_eq!(read(body), Ok((1, 2)), "{body}");
+            assert_eq!(read(body), Ok((1, 2, vec![], Map::new())), "{body}");
         }
-        assert_eq!(read("[[1], {}, {}]"), Ok((1, 7)));
+        assert_eq!(read("[[1], {}, {}]"), Ok((1, 7, vec![], Map::new())));
+    }
+
+    #[test]
+    fn takes_the_rest() {
+        let named = Map::from_iter([("z".to_owned(), Value::from("a"))]);
+        let body = r#"[[1, 2, 3, 4], {"z": "a"}]"#;
+        assert_eq!(read(body), Ok((1, 2, vec![3, 4], named)));
     }
 
     #[test]
@@ -173,22 +203,17 @@ mod tests {
         fn check(body: &str, message: &str) {
             assert_eq!(read(body), Err(BadArguments(message.to_owned())));
         }
-        check("[[], {}]", "add() missing a required argument: 'x'");
         check(
-            "[[1, 2, 3], {}]",
-            "add() takes 2 positional argument(s) but 3 were given",
-        );
-        check(
-            "[[1], {\"x\": 1}]",
-            "add() got multiple values for argument 'x'",
-        );
-        check(
-            "[[1], {\"z\": 1}]",
-            "add() got an unexpected keyword argument 'z'",
+            "[[], {}]",
+            "add() missing 1 required positional argument: 'x'",
         );
         check(
             "[[\"a\"], {}]",
             "add() argument 'x': invalid type: string \"a\", expected i64 at line 1 column 3",
+        );
+        check(
+            "[[1, 2, null], {}]",
+            "add() argument 'others': invalid type: null, expected i64 at line 1 column 4",
         );
     }
 
@@ -196,7 +221,7 @@ mod tests {
     fn an_argument_nested_too_deep_is_refused_not_overflowed() {
         let deep = format!("[[{}{}], {{}}]", "[".repeat(100_000), "]".repeat(100_000));
         let body = Body::parse(deep.as_bytes()).expect("raw values are not recursed into");
-        let mut reader = ArgsReader::new("add", &body);
+        let mut reader = ArgsReader::new("add", ADD, &body).expect("one argument");
         let error = reader
             .required::<Value>("x")
             .expect_err("128 levels are the limit");

@@ -6,6 +6,7 @@ mod decision;
 mod error;
 mod options;
 mod outcome;
+mod parameters;
 mod retry;
 
 pub use args::{ArgsReader, BadArguments, TaskArgs};
@@ -13,4 +14,5 @@ pub use decision::{Decision, Facts, Stored, decide};
 pub use error::{Answer, Failure, TaskError, TaskResult};
 pub use options::{ErrorFilter, ErrorType, Policy, TaskOptions};
 pub use outcome::Outcome;
+pub use parameters::{Parameter, Parameters};
 pub use retry::{DEFAULT_BACKOFF_MAX, DEFAULT_MAX_RETRIES, DEFAULT_RETRY_DELAY, Retries};

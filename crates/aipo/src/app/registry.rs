@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use aipo_core::message::Body;
-use aipo_core::task::{ArgsReader, Failure, TaskArgs, TaskError, TaskOptions, TaskResult};
+use aipo_core::task::{
+    ArgsReader, Failure, Parameters, TaskArgs, TaskError, TaskOptions, TaskResult,
+};
 use aipo_core::{Error, ErrorKind, Result};
 use serde_json::value::RawValue;
 
@@ -20,6 +22,7 @@ pub(crate) type Running<'a> = Pin<Box<dyn Future<Output = TaskResult<Box<RawValu
 pub(crate) trait AnyTask: Send + Sync {
     fn options(&self) -> &TaskOptions;
     fn base(&self) -> Option<&Arc<dyn Base>>;
+    fn parameters(&self) -> Parameters;
     /// Decodes the arguments and starts the task.
     fn run<'a>(&'a self, cx: &'a Context, body: &Body<'_>) -> Result<Running<'a>, Failure>;
 }
@@ -39,8 +42,12 @@ impl<T: Task> AnyTask for Typed<T> {
         self.base.as_ref()
     }
 
+    fn parameters(&self) -> Parameters {
+        T::Args::PARAMETERS
+    }
+
     fn run<'a>(&'a self, cx: &'a Context, body: &Body<'_>) -> Result<Running<'a>, Failure> {
-        let args = T::Args::decode(ArgsReader::new(T::NAME, body))?;
+        let args = T::Args::decode(ArgsReader::new(T::NAME, self.parameters(), body)?)?;
         Ok(Box::pin(async move {
             let value = self.task.run(cx, args).await?;
             serde_json::value::to_raw_value(&value).map_err(|error| {

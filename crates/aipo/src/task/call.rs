@@ -32,7 +32,10 @@ impl<T> Call<T> {
                 .caused_by(source)
         });
         Self {
-            signature: signature.map(|args| Signature::new(K::NAME).args(args)),
+            signature: signature.map(|(args, kwargs)| Signature {
+                kwargs,
+                ..Signature::new(K::NAME).args(args)
+            }),
             options: K::options(),
             output: PhantomData,
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use aipo_core::task::{ArgsReader, BadArguments, TaskArgs, TaskResult};
+use aipo_core::task::{ArgsReader, BadArguments, Parameter, Parameters, TaskArgs, TaskResult};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -53,14 +53,21 @@ pub(super) struct JobArgs {
 
 // By hand, since the macros name this crate from outside.
 impl TaskArgs for JobArgs {
+    const PARAMETERS: Parameters = Parameters {
+        positional: &[Parameter {
+            name: "payload",
+            required: true,
+        }],
+        ..Parameters::NONE
+    };
+
     fn decode(mut reader: ArgsReader<'_>) -> Result<Self, BadArguments> {
         let payload = reader.required("payload")?;
-        reader.finish()?;
         Ok(Self { payload })
     }
 
-    fn encode(self) -> serde_json::Result<Vec<Value>> {
-        Ok(vec![serde_json::to_value(self.payload)?])
+    fn encode(self) -> serde_json::Result<(Vec<Value>, Map<String, Value>)> {
+        Ok((vec![serde_json::to_value(self.payload)?], Map::new()))
     }
 }
 

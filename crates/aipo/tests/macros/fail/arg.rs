@@ -28,4 +28,16 @@ async fn no_default(#[arg(default)] x: std::num::NonZeroU8) {}
 #[aipo::task]
 async fn required_after_optional(#[arg(default)] x: u8, y: u8) {}
 
+#[aipo::task]
+async fn two_ways(#[arg(named, rest)] x: Vec<u8>) {}
+
+#[aipo::task]
+async fn default_rest(#[arg(rest, default)] x: Vec<u8>) {}
+
+#[aipo::task]
+async fn after_the_rest(#[arg(rest)] x: Vec<u8>, y: u8) {}
+
+#[aipo::task]
+async fn wrong_order(#[arg(named)] x: u8, #[arg(rest)] y: Vec<u8>) {}
+
 fn main() {}

@@ -29,8 +29,10 @@ struct Report {
 
 fn read<A: TaskArgs>(body: &str) -> Result<Vec<Value>, BadArguments> {
     let body = Body::parse(body.as_bytes()).expect("a body");
-    let args = A::decode(ArgsReader::new("task", &body))?;
-    Ok(args.encode().expect("arguments of plain types"))
+    let args = A::decode(ArgsReader::new("app.task", A::PARAMETERS, &body)?)?;
+    let (args, kwargs) = args.encode().expect("arguments of plain types");
+    assert!(kwargs.is_empty(), "all of them go by position");
+    Ok(args)
 }
 
 #[track_caller]
@@ -50,14 +52,14 @@ fn main() {
         json!(["Ana", "pt", false, 3]),
     );
     let error = read::<Greet>("[[], {}]").expect_err("the name is missing");
-    assert_eq!(error.0, "task() missing a required argument: 'name'");
+    assert_eq!(error.0, "task() missing 1 required positional argument: 'name'");
 
     check::<Report>("[[3], {}]", json!([3, null, [1, 2]]));
     check::<Report>(r#"[[3], {"type": "tax"}]"#, json!([3, "tax", [1, 2]]));
     let error = read::<Report>("[[3, null, [], 4], {}]").expect_err("one too many");
     assert_eq!(
         error.0,
-        "task() takes 3 positional argument(s) but 4 were given"
+        "task() takes from 1 to 3 positional arguments but 4 were given"
     );
 
     let _ = greet::s("Ana".to_owned(), "en".to_owned(), true, 1);
