@@ -11,9 +11,9 @@ pub use std::marker::Copy;
 pub use std::option::Option::{self, None, Some};
 pub use std::result::Result::{self, Ok};
 pub use std::string::String;
-pub use std::vec;
 pub use std::sync::Arc;
 pub use std::time::Duration;
+pub use std::vec;
 pub use std::vec::Vec;
 
 pub use aipo_core::task::{ErrorFilter, ErrorType};

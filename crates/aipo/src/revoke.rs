@@ -135,7 +135,7 @@ impl App {
                     .expect("an exception is text, which JSON can hold"),
                 ..self.meta(&headers, TaskState::Revoked)
             };
-            self.result_record(&headers, queue, None, meta)
+            self.result_record(&headers, &[], queue, None, meta)
         });
         self.store().results.store(records.collect()).await
     }

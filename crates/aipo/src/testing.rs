@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::signals::Signal;
-use crate::task::{Context, ContextParts, Task, scope};
+use crate::task::{Context, ContextParts, SoftLimit, Task, scope};
 use crate::{App, AppBuilder};
 
 /// The moment at which the clocks of this module start.
@@ -57,11 +57,12 @@ pub fn context<T: Task>(app: &App, id: impl Into<TaskId>) -> Context {
         app: app.clone(),
         headers: Headers::new(T::NAME, id.into()),
         properties: Properties::default(),
+        body: Vec::new(),
         queue: app.settings().task_default_queue.clone(),
         deliveries: 1,
         worker: "testing".into(),
         cancelled: CancellationToken::new(),
-        soft_limit: CancellationToken::new(),
+        soft_limit: SoftLimit::default(),
         slot: None,
         children: Mutex::default(),
         embed: Embed::default(),

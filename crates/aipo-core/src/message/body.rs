@@ -47,6 +47,24 @@ impl<'a> Body<'a> {
     pub fn parse(bytes: &'a [u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(bytes)
     }
+
+    /// Writes it again, the arguments as they came.
+    pub fn encode(&self) -> Vec<u8> {
+        let Self(args, kwargs, embed) = self;
+        let nothing = Embed::default();
+        serde_json::to_vec(&(args, kwargs, embed.as_ref().unwrap_or(&nothing)))
+            .expect("all of it was read as JSON")
+    }
+
+    /// The arguments as values, to be shown or stored with the result; null for one that nests deeper
+    /// than 128 levels.
+    pub fn values(&self) -> (Vec<Value>, Map<String, Value>) {
+        let value = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or_default();
+        let args = self.0.iter().map(|raw| value(raw)).collect();
+        let named = self.1.0.iter();
+        let kwargs = named.map(|(name, raw)| (name.clone().into_owned(), value(raw)));
+        (args, kwargs.collect())
+    }
 }
 
 /// Writes a body.

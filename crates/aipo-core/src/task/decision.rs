@@ -18,24 +18,27 @@
 //! | unknown task, undecodable, worker lost too often | `FAILURE` | dead letter |
 //! | interrupted | – | back to the front of its queue |
 
-use std::time::Duration;
+use std::fmt;
 
 use serde_json::value::RawValue;
 
+use super::again::Retry;
 use super::error::Failure;
 use super::options::Policy;
 use super::outcome::Outcome;
 use crate::canvas::Canvas;
+use crate::signature::When;
 use crate::state::TaskState;
 use crate::store::Verdict;
 
 /// What a decision is made from, beside the outcome.
-#[derive(Debug)]
 pub struct Facts<'a> {
     /// The name of the task, for messages.
     pub task: &'a str,
     /// Its id, for messages.
     pub id: &'a str,
+    /// Its arguments, for messages.
+    pub arguments: &'a dyn fmt::Display,
     /// How often it was retried already.
     pub retries: u32,
     /// The options that hold for this message.
@@ -53,8 +56,8 @@ pub struct Decision {
     pub value: Stored,
     /// Whether state and value are stored.
     pub store: bool,
-    /// Whether the task is sent again, and after how long.
-    pub retry_in: Option<Duration>,
+    /// Whether the task is sent again, with what it says of that; the time is always told.
+    pub retry: Option<Box<Retry>>,
     /// What is put in its place.
     pub replace: Option<Box<Canvas>>,
     /// What becomes of the message.
@@ -70,6 +73,8 @@ pub enum Stored {
     Value(Box<RawValue>),
     /// An exception.
     Exception(Failure),
+    /// Nothing is stored, but this is told.
+    Told(Failure),
 }
 
 /// Decides what follows from an outcome.
@@ -80,26 +85,29 @@ pub fn decide(outcome: Outcome, facts: &Facts<'_>) -> Decision {
             state: Some(TaskState::Success),
             value: Stored::Value(value),
             store: policy.store_result,
-            retry_in: None,
+            retry: None,
             replace: None,
             verdict: Verdict::Ack,
         },
         Outcome::Failure { failure, retryable } => {
             if retryable && policy.retries.allow(facts.retries) {
-                retry(failure, None, facts)
+                let retry = Retry {
+                    failure: Some(failure),
+                    ..Retry::default()
+                };
+                again(Box::new(retry), facts)
             } else {
                 fail(failure, Verdict::Ack, policy)
             }
         }
-        Outcome::Retry { countdown, failure } => {
-            if policy.retries.allow(facts.retries) {
-                let cause = failure.unwrap_or_else(|| {
-                    Failure::new("celery.exceptions", "Retry", "Retry".to_owned())
-                });
-                retry(cause, countdown, facts)
+        Outcome::Retry(mut retry) => {
+            let max = retry.max_retries.or(policy.retries.max);
+            if max.is_none_or(|max| facts.retries < max) {
+                again(retry, facts)
             } else {
+                let cause = retry.failure.take();
                 fail(
-                    failure.unwrap_or_else(|| no_retries_left(facts)),
+                    cause.unwrap_or_else(|| no_retries_left(facts)),
                     Verdict::Ack,
                     policy,
                 )
@@ -159,15 +167,25 @@ pub fn decide(outcome: Outcome, facts: &Facts<'_>) -> Decision {
     }
 }
 
-fn retry(cause: Failure, countdown: Option<Duration>, facts: &Facts<'_>) -> Decision {
+fn again(mut retry: Box<Retry>, facts: &Facts<'_>) -> Decision {
     let policy = facts.policy;
-    let delay =
-        countdown.unwrap_or_else(|| policy.retries.delay_after(facts.retries, facts.random));
+    retry.when.get_or_insert_with(|| {
+        let delay = policy.retries.delay_after(facts.retries, facts.random);
+        When::In(delay)
+    });
+    let value = match retry.failure.take() {
+        Some(cause) => Stored::Exception(cause),
+        None => Stored::Told(Failure::new(
+            "celery.exceptions",
+            "Retry",
+            "Task can be retried",
+        )),
+    };
     Decision {
         state: Some(TaskState::Retry),
-        value: Stored::Exception(cause),
+        value,
         store: policy.store_errors,
-        retry_in: Some(delay),
+        retry: Some(retry),
         replace: None,
         verdict: Verdict::Ack,
     }
@@ -178,7 +196,7 @@ fn fail(failure: Failure, verdict: Verdict, policy: &Policy) -> Decision {
         state: Some(TaskState::Failure),
         value: Stored::Exception(failure),
         store: policy.store_errors,
-        retry_in: None,
+        retry: None,
         replace: None,
         verdict,
     }
@@ -190,7 +208,7 @@ fn revoked(why: &str, policy: &Policy) -> Decision {
         state: Some(TaskState::Revoked),
         value: Stored::Exception(failure),
         store: policy.store_errors,
-        retry_in: None,
+        retry: None,
         replace: None,
         verdict: Verdict::Ack,
     }
@@ -201,19 +219,27 @@ fn silent(verdict: Verdict) -> Decision {
         state: None,
         value: Stored::Nothing,
         store: false,
-        retry_in: None,
+        retry: None,
         replace: None,
         verdict,
     }
 }
 
 fn no_retries_left(facts: &Facts<'_>) -> Failure {
-    let text = format!("Can't retry {}[{}]", facts.task, facts.id);
+    let Facts {
+        task,
+        id,
+        arguments,
+        ..
+    } = facts;
+    let text = format!("Can't retry {task}[{id}] {arguments}");
     Failure::new("celery.exceptions", "MaxRetriesExceededError", text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::Settings;
     use crate::message::Headers;
@@ -239,10 +265,11 @@ mod tests {
     }
 
     fn asks(countdown: Option<u64>, failure: Option<Failure>) -> Outcome {
-        Outcome::Retry {
-            countdown: countdown.map(Duration::from_secs),
+        Outcome::Retry(Box::new(Retry {
+            when: countdown.map(|seconds| When::In(Duration::from_secs(seconds))),
             failure,
-        }
+            ..Retry::default()
+        }))
     }
 
     fn value() -> Outcome {
@@ -266,7 +293,9 @@ mod tests {
             other => panic!("{other} follows from no outcome"),
         });
         let exception = match &decision.value {
-            Stored::Exception(failure) => Some(failure.exception.exc_type.clone()),
+            Stored::Exception(failure) | Stored::Told(failure) => {
+                Some(failure.exception.exc_type.clone())
+            }
             _ => None,
         };
         let verdict = match decision.verdict {
@@ -279,7 +308,10 @@ mod tests {
         (
             state,
             exception,
-            decision.retry_in.map(|delay| delay.as_secs()),
+            decision.retry.as_ref().map(|retry| match retry.when {
+                Some(When::In(delay)) => delay.as_secs(),
+                other => panic!("{other:?} is no delay"),
+            }),
             verdict,
         )
     }
@@ -299,6 +331,7 @@ mod tests {
             let facts = Facts {
                 task: "t",
                 id: "id",
+                arguments: &"args:() kwargs:{}",
                 retries,
                 policy: &policy,
                 random: 0.5,
@@ -449,6 +482,7 @@ mod tests {
             let facts = Facts {
                 task: "t",
                 id: "id",
+                arguments: &"args:() kwargs:{}",
                 retries: 0,
                 policy: &policy,
                 random: 0.5,
@@ -459,6 +493,35 @@ mod tests {
         check(true, value(), false);
         check(false, fails(false), false);
         check(true, fails(false), true);
+    }
+
+    #[test]
+    fn a_retry_may_bring_its_own_limit() {
+        let policy = policy(&TaskOptions::default());
+        let state = |retries, max_retries| {
+            let facts = Facts {
+                task: "t",
+                id: "id",
+                arguments: &"args:(1,) kwargs:{}",
+                retries,
+                policy: &policy,
+                random: 0.5,
+            };
+            let retry = Retry {
+                max_retries: Some(max_retries),
+                ..Retry::default()
+            };
+            let decision = decide(Outcome::Retry(Box::new(retry)), &facts);
+            match decision.value {
+                Stored::Exception(failure) => failure.exception.to_string(),
+                other => format!("{other:?}"),
+            }
+        };
+        assert_eq!(
+            state(1, 1),
+            "MaxRetriesExceededError: Can't retry t[id] args:(1,) kwargs:{}"
+        );
+        assert!(state(3, 4).starts_with("Told"), "beyond the task's own 3");
     }
 
     #[test]
@@ -473,6 +536,7 @@ mod tests {
         let facts = Facts {
             task: "t",
             id: "id",
+            arguments: &"",
             retries: 1_000_000,
             policy: &policy,
             random: 0.5,

@@ -5,12 +5,16 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::again::{Expires, Retry};
 use super::args::BadArguments;
 use crate::canvas::Canvas;
 use crate::error::BoxError;
+use crate::id::QueueName;
 use crate::message::ExceptionInfo;
+use crate::signature::When;
 
 /// The result of a task.
 pub type TaskResult<T> = Result<T, TaskError>;
@@ -33,12 +37,7 @@ pub enum Answer {
         error: Option<BoxError>,
     },
     /// Run it again. Celery's `self.retry()`.
-    Retry {
-        /// How long to wait; the task's options decide when `None`.
-        countdown: Option<Duration>,
-        /// Why, and what it fails with when there are no retries left.
-        failure: Option<Failure>,
-    },
+    Retry(Box<Retry>),
     /// Put this in its place. Celery's `self.replace()`.
     Replace(Box<Canvas>),
     /// Store nothing and be done. Celery's `Ignore`.
@@ -85,31 +84,122 @@ impl TaskError {
         }))
     }
 
-    /// Run the task again, after the delay that its options give.
+    /// Run the task again, after the delay that its options give. Celery's `self.retry()`.
+    ///
+    /// The methods that follow say what shall be different then; what they do not say stays. They are for
+    /// a retry only: any other answer stays as it is.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use aipo_core::task::TaskError;
+    /// let slower = TaskError::retry()
+    ///     .after(Duration::from_secs(30))
+    ///     .max_retries(5)
+    ///     .kwarg("batch", 10);
+    /// ```
     pub fn retry() -> Self {
-        Self(Box::new(Answer::Retry {
-            countdown: None,
-            failure: None,
-        }))
+        Self(Box::new(Answer::Retry(Box::default())))
     }
 
-    /// For a retry: after this long. Other answers stay as they are.
+    /// After this long; at once for zero. Celery's `countdown`.
     #[must_use]
-    pub fn after(mut self, delay: Duration) -> Self {
-        if let Answer::Retry { countdown, .. } = &mut *self.0 {
-            *countdown = Some(delay);
-        }
-        self
+    pub fn after(self, delay: Duration) -> Self {
+        self.change(|retry| retry.when = Some(When::In(delay)))
     }
 
-    /// For a retry: because of this error, which is also what it fails with in the end. Other
-    /// answers stay as they are.
+    /// No earlier than at this moment. Celery's `eta`.
     #[must_use]
-    pub fn because(mut self, error: impl Into<TaskError>) -> Self {
-        if let Answer::Retry { failure, .. } = &mut *self.0
-            && let Answer::Fail { failure: cause, .. } = *error.into().0
-        {
-            *failure = Some(cause);
+    pub fn at(self, moment: Timestamp) -> Self {
+        self.change(|retry| retry.when = Some(When::At(moment)))
+    }
+
+    /// Because of this error, which is also what the task fails with when there are no retries left.
+    /// Celery's `exc`; without it that is a `MaxRetriesExceededError`.
+    #[must_use]
+    pub fn because(self, error: impl Into<TaskError>) -> Self {
+        self.change(|retry| {
+            if let Answer::Fail { failure, .. } = *error.into().0 {
+                retry.failure = Some(failure);
+            }
+        })
+    }
+
+    /// If it was retried less often than this, whatever the task's options say.
+    #[must_use]
+    pub fn max_retries(self, retries: u32) -> Self {
+        self.change(|retry| retry.max_retries = Some(retries))
+    }
+
+    /// With these positional arguments. Named ones stay, except those whose places are taken now.
+    #[must_use]
+    pub fn args(self, args: impl IntoIterator<Item = Value>) -> Self {
+        self.change(|retry| retry.args = Some(args.into_iter().collect()))
+    }
+
+    /// With this named argument; those that are given in this way replace all named ones. Positional
+    /// ones stay, except that one of this name is replaced in its place.
+    #[must_use]
+    pub fn kwarg(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.change(|retry| {
+            let kwargs = retry.kwargs.get_or_insert_default();
+            kwargs.insert(name.into(), value.into());
+        })
+    }
+
+    /// Not to be started after this moment, or this long after now. By default its expiry stays.
+    #[must_use]
+    pub fn expires(self, when: impl Into<When>) -> Self {
+        self.change(|retry| retry.expires = Expires::By(when.into()))
+    }
+
+    /// Without expiry. Celery's `expires=None`.
+    #[must_use]
+    pub fn never_expires(self) -> Self {
+        self.change(|retry| retry.expires = Expires::Never)
+    }
+
+    /// In this queue.
+    #[must_use]
+    pub fn queue(self, queue: impl Into<QueueName>) -> Self {
+        self.change(|retry| retry.queue = Some(queue.into()))
+    }
+
+    /// With this priority, from 0, the most urgent, to 9.
+    #[must_use]
+    pub fn priority(self, priority: u8) -> Self {
+        self.change(|retry| retry.priority = Some(priority))
+    }
+
+    /// With this hard limit of its run time.
+    #[must_use]
+    pub fn time_limit(self, limit: Duration) -> Self {
+        self.change(|retry| retry.time_limit = Some(limit))
+    }
+
+    /// With this soft limit of its run time.
+    #[must_use]
+    pub fn soft_time_limit(self, limit: Duration) -> Self {
+        self.change(|retry| retry.soft_time_limit = Some(limit))
+    }
+
+    /// Storing its result or not, from the next run on.
+    #[must_use]
+    pub fn ignore_result(self, ignore: bool) -> Self {
+        self.change(|retry| retry.ignore_result = Some(ignore))
+    }
+
+    /// With this header beside those that it has. The names of Celery's own are taken: such a retry is
+    /// a failure.
+    #[must_use]
+    pub fn header(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.change(|retry| {
+            retry.headers.insert(name.into(), value.into());
+        })
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Retry)) -> Self {
+        if let Answer::Retry(retry) = &mut *self.0 {
+            change(retry);
         }
         self
     }
@@ -172,11 +262,10 @@ impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
             Answer::Fail { failure, .. } => failure.exception.fmt(f),
-            Answer::Retry {
-                failure: Some(failure),
-                ..
-            } => write!(f, "retry: {}", failure.exception),
-            Answer::Retry { .. } => f.write_str("retry"),
+            Answer::Retry(retry) => match &retry.failure {
+                Some(failure) => write!(f, "retry: {}", failure.exception),
+                None => f.write_str("retry"),
+            },
             Answer::Replace(canvas) => write!(f, "replace by {}", canvas.name()),
             Answer::Ignore => f.write_str("ignore"),
             Answer::Reject { reason, .. } => write!(f, "reject: {reason}"),
@@ -205,6 +294,11 @@ impl Failure {
     /// What a task that was cancelled is stored with: `revoked`, `terminated` or `expired`.
     pub fn revoked(why: &str) -> Self {
         Self::new("celery.exceptions", "TaskRevokedError", why)
+    }
+
+    /// What a task ends with that heeds no soft time limit.
+    pub fn soft_time_limit() -> Self {
+        Self::with_args("billiard.exceptions", "SoftTimeLimitExceeded", Vec::new())
     }
 
     /// An error under the name of its Rust type. A Python reader that does not know the module

@@ -1,6 +1,7 @@
 //! The pure part of tasks: arguments, options, and what follows from an outcome. The trait `Task`
 //! itself, with its context, is in the crate `aipo`.
 
+mod again;
 mod args;
 mod decision;
 mod error;
@@ -9,6 +10,7 @@ mod outcome;
 mod parameters;
 mod retry;
 
+pub use again::{Expires, NextRun, REDELIVERED, Retry};
 pub use args::{ArgsReader, BadArguments, TaskArgs};
 pub use decision::{Decision, Facts, Stored, decide};
 pub use error::{Answer, Failure, TaskError, TaskResult};

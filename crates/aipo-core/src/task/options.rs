@@ -40,10 +40,10 @@ pub struct TaskOptions {
     pub track_started: Option<bool>,
     /// How often it may be started in all, when workers die of it; else `task_max_deliveries`.
     pub max_deliveries: Option<u32>,
-    /// How many positional parameters it has, for a task that, used as an errback, takes the failed request, the
-    /// exception and the traceback while more than one of them is open. `None`, the default, means that an errback
-    /// is given the id of the failed task. Celery goes by the parameters alone.
-    pub errback_parameters: Option<u32>,
+    /// Whether, used as an errback, it takes the failed request, the exception and the traceback while more than
+    /// one of its parameters is open; otherwise it is given the id of the failed task. Default: the id. Celery
+    /// goes by the parameters alone.
+    pub errback_takes_request: bool,
 }
 
 /// Selects errors by their type.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::again::Retry;
 use super::error::Failure;
 use crate::canvas::Canvas;
 
@@ -20,12 +21,7 @@ pub enum Outcome {
         retryable: bool,
     },
     /// It asked to be run again.
-    Retry {
-        /// After this long; its options decide when `None`.
-        countdown: Option<Duration>,
-        /// Why.
-        failure: Option<Failure>,
-    },
+    Retry(Box<Retry>),
     /// It put a workflow in its own place.
     Replace(Box<Canvas>),
     /// It asked to be forgotten.

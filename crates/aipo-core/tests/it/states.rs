@@ -36,10 +36,7 @@ fn after_the_start() -> Vec<Outcome> {
             failure: failure(),
             retryable: true,
         },
-        Outcome::Retry {
-            countdown: None,
-            failure: None,
-        },
+        Outcome::Retry(Box::default()),
         Outcome::Ignore,
         Outcome::Reject {
             requeue: false,
@@ -62,6 +59,7 @@ fn every_change_of_state_is_in_the_diagram() {
     let facts = Facts {
         task: "t",
         id: "id",
+        arguments: &"",
         retries: 0,
         policy: &policy,
         random: 0.5,

@@ -4,9 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use aipo_core::canvas::Canvas;
 use aipo_core::message::{Body, Kwargs};
-use aipo_core::task::{Failure, TaskError, TaskOptions, TaskResult};
-use serde_json::value::{RawValue, to_raw_value};
+use aipo_core::task::{Failure, Parameter, Parameters, TaskError, TaskOptions, TaskResult};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::registry::{AnyTask, Running};
 use crate::task::{Base, Context};
@@ -36,6 +36,17 @@ pub(super) fn get(name: &str) -> Option<&'static Arc<dyn AnyTask>> {
 struct Accumulate(TaskOptions);
 
 impl AnyTask for Accumulate {
+    fn parameters(&self) -> Parameters {
+        Parameters {
+            rest: true,
+            named: &[Parameter {
+                name: "index",
+                required: false,
+            }],
+            ..Parameters::NONE
+        }
+    }
+
     fn options(&self) -> &TaskOptions {
         &self.0
     }
@@ -73,6 +84,21 @@ struct ForEach {
 }
 
 impl AnyTask for ForEach {
+    fn parameters(&self) -> Parameters {
+        const TASK: Parameter = Parameter {
+            name: "task",
+            required: true,
+        };
+        const IT: Parameter = Parameter {
+            name: "it",
+            required: true,
+        };
+        Parameters {
+            positional: &[TASK, IT],
+            ..Parameters::NONE
+        }
+    }
+
     fn options(&self) -> &TaskOptions {
         &self.options
     }

@@ -10,10 +10,11 @@ mod workflow;
 use std::fmt;
 use std::sync::Arc;
 
-use aipo_core::message::{Headers, TaskMeta, format_utc};
+use aipo_core::message::{Body, Headers, TaskMeta, format_utc};
 use aipo_core::store::ResultRecord;
 use aipo_core::task::TaskOptions;
 use aipo_core::{Clock, Error, ErrorKind, QueueName, Result, Settings, Store, TaskId, TaskState};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub use builder::AppBuilder;
@@ -143,23 +144,32 @@ impl App {
         }
     }
 
-    /// A meta ready to be stored, with what `result_extended` adds.
+    /// A meta ready to be stored, with what `result_extended` adds. An empty body tells no arguments.
     pub(crate) fn result_record(
         &self,
         headers: &Headers,
+        body: &[u8],
         queue: &QueueName,
         worker: Option<&str>,
         mut meta: TaskMeta,
     ) -> ResultRecord {
         if self.0.settings.result_extended {
+            let arguments = Body::parse(body).ok().map(|body| body.values());
+            let (args, kwargs) = arguments.unzip();
             meta.extended = serde_json::Map::from_iter([
                 ("name".to_owned(), headers.task.clone().into()),
-                ("args".to_owned(), headers.argsrepr.clone().into()),
-                ("kwargs".to_owned(), headers.kwargsrepr.clone().into()),
+                ("args".to_owned(), args.into()),
+                ("kwargs".to_owned(), kwargs.map(Value::Object).into()),
                 ("worker".to_owned(), worker.into()),
                 ("retries".to_owned(), headers.retries.into()),
                 ("queue".to_owned(), queue.as_str().into()),
             ]);
+            if let Some(names) = &headers.stamped_headers {
+                let names = names.iter().cloned().map(Value::from);
+                meta.extended
+                    .insert("stamped_headers".to_owned(), names.collect());
+                meta.extended.extend(headers.stamps.clone());
+            }
         }
         ResultRecord {
             id: headers.id.clone(),

@@ -1,13 +1,14 @@
 //! What a running task knows and can do: its context.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aipo_core::canvas::{Canvas, Planner, ResultNode, add_to_chord};
 use aipo_core::message::{Embed, Headers, Properties, TaskMeta};
 use aipo_core::store::ResultRecord;
-use aipo_core::task::TaskResult;
+use aipo_core::task::{REDELIVERED, TaskResult};
 use aipo_core::{Error, ErrorKind, QueueName, Result, TaskId, TaskState};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -38,17 +39,39 @@ pub(crate) struct ContextParts {
     pub(crate) app: App,
     pub(crate) headers: Headers,
     pub(crate) properties: Properties,
+    /// Its arguments and what follows from it, as they came.
+    pub(crate) body: Vec<u8>,
     pub(crate) queue: QueueName,
     pub(crate) deliveries: u32,
     pub(crate) worker: Arc<str>,
     pub(crate) cancelled: CancellationToken,
-    pub(crate) soft_limit: CancellationToken,
+    pub(crate) soft_limit: SoftLimit,
     /// The slot it occupies; none outside of a worker.
     pub(crate) slot: Option<Slot>,
     /// What it sent, for its result's `children`.
     pub(crate) children: Mutex<Vec<ResultNode>>,
     /// What its message carries beside the arguments.
     pub(crate) embed: Embed,
+}
+
+/// Whether its soft time limit has passed, and whether it cares.
+#[derive(Default)]
+pub(crate) struct SoftLimit {
+    pub(crate) passed: CancellationToken,
+    heeded: AtomicBool,
+}
+
+impl SoftLimit {
+    /// The token, for a task that asks for it and so goes on when the limit has passed.
+    fn heed(&self) -> &CancellationToken {
+        self.heeded.store(true, Ordering::Relaxed);
+        &self.passed
+    }
+
+    /// Whether the task has asked for it.
+    pub(crate) fn is_heeded(&self) -> bool {
+        self.heeded.load(Ordering::Relaxed)
+    }
 }
 
 impl Context {
@@ -78,6 +101,20 @@ impl Context {
     /// while it ran, and then some of its work may be done already.
     pub fn deliveries(&self) -> u32 {
         self.0.parts.deliveries
+    }
+
+    /// Whether its message was handed out before: it was given back with
+    /// [`TaskError::requeue`](aipo_core::task::TaskError::requeue), or its worker was lost. Celery:
+    /// `delivery_info["redelivered"]`.
+    pub fn redelivered(&self) -> bool {
+        let told = self.headers().custom.get(REDELIVERED);
+        self.deliveries() > 1 || told.is_some_and(|told| *told == true)
+    }
+
+    /// Whether it runs without a message, as in [`testing::run`](crate::testing::run). Celery:
+    /// `request.is_eager`.
+    pub fn is_eager(&self) -> bool {
+        self.0.parts.slot.is_none()
     }
 
     /// All headers of its message, the application's own under [`Headers::custom`].
@@ -181,14 +218,16 @@ impl Context {
         self.0.parts.cancelled.cancelled().await;
     }
 
-    /// Whether its soft time limit has passed.
+    /// Whether its soft time limit has passed. A task that asks before that goes on when it passes; one that
+    /// never asked ends there with `SoftTimeLimitExceeded`.
     pub fn soft_limit_reached(&self) -> bool {
-        self.0.parts.soft_limit.is_cancelled()
+        self.0.parts.soft_limit.heed().is_cancelled()
     }
 
-    /// Waits until its soft time limit has passed; for ever when it has none.
+    /// Waits until its soft time limit has passed; for ever when it has none. To be asked before that, as
+    /// [`soft_limit_reached`](Self::soft_limit_reached).
     pub async fn soft_limit(&self) {
-        self.0.parts.soft_limit.cancelled().await;
+        self.0.parts.soft_limit.heed().cancelled().await;
     }
 
     /// How long ago the worker took it up.
@@ -229,6 +268,7 @@ impl Context {
         };
         self.0.parts.app.result_record(
             &self.0.parts.headers,
+            &self.0.parts.body,
             &self.0.parts.queue,
             Some(self.worker()),
             meta,

@@ -18,7 +18,7 @@ pub use base::Base;
 pub use call::Call;
 pub(crate) use call::is_reserved_header;
 pub use context::Context;
-pub(crate) use context::{ContextParts, blocking_scope, current, scope};
+pub(crate) use context::{ContextParts, SoftLimit, blocking_scope, current, scope};
 
 /// Work that can be sent to a worker.
 ///

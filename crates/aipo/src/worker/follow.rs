@@ -63,7 +63,7 @@ pub(crate) fn follow(cx: &Context, decision: &mut Decision) -> Work {
                 state: Some(TaskState::Failure),
                 value: Stored::Exception(Failure::new(module.0, module.1, module.2)),
                 store: true,
-                retry_in: None,
+                retry: None,
                 replace: None,
                 verdict: Verdict::Ack,
             };
@@ -124,8 +124,10 @@ fn with_part(cx: &Context, decision: &Decision, mut work: Work) -> Work {
     {
         let value = match &decision.value {
             Stored::Value(value) => value.get().to_owned(),
-            Stored::Exception(failure) => serde_json::to_string(&failure.exception)
-                .expect("an exception is text and values, which JSON can hold"),
+            Stored::Exception(failure) | Stored::Told(failure) => {
+                serde_json::to_string(&failure.exception)
+                    .expect("an exception is text and values, which JSON can hold")
+            }
             Stored::Nothing => "null".to_owned(),
         };
         work.step.parts.push(Part {
@@ -146,13 +148,14 @@ pub(crate) fn takes_request(app: &App, errback: &Canvas) -> bool {
     let Some(task) = app.registry().get(errback.name()) else {
         return false;
     };
-    let Some(parameters) = task.options().errback_parameters else {
+    if !task.options().errback_takes_request {
         return false;
-    };
+    }
     // What a signature brings along is given already; an immutable one is called with nothing else.
     let given = match errback.immutable {
         true => 0,
         false => errback.args.len() + errback.kwargs.len(),
     };
-    (parameters as usize).saturating_sub(given) > 1
+    let parameters = task.parameters();
+    parameters.rest || parameters.positional.len().saturating_sub(given) > 1
 }

@@ -1,13 +1,15 @@
 //! Steps 9 to 15 of a task's life in their order, for one batch of deliveries.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aipo_core::TaskState;
-use aipo_core::message::{Body, Embed, TaskMessage};
+use aipo_core::message::{Body, Embed, TaskMessage, repr_kwargs, repr_tuple};
 use aipo_core::store::{Delivery, ResultRecord};
 use aipo_core::task::{Decision, Facts, Outcome, Policy, Stored, decide};
+use jiff::Timestamp;
 use serde_json::value::to_raw_value;
-use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::decode::{Request, decode};
@@ -19,7 +21,7 @@ use super::settle::{settle_acknowledged, settlement};
 use super::slots::{Slot, Slots};
 use crate::app::AnyTask;
 use crate::signals::Signal;
-use crate::task::{Context, ContextParts};
+use crate::task::{Context, ContextParts, SoftLimit};
 
 /// Takes a slot for each delivery and lets the batch go its way.
 pub(crate) async fn process(session: &Arc<Session>, slots: &Slots, batch: Vec<Delivery>) {
@@ -91,27 +93,27 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
         revoked: session.revoked.of(&headers, now),
         now,
     };
-    let parsed = Body::parse(&body);
-    let task = match &parsed {
-        Ok(_) => task,
-        Err(error) => Err(Outcome::Undecodable(format!("body: {error}"))),
+    let (task, embed) = match Body::parse(&body) {
+        Ok(body) => (task, body.2.unwrap_or_default()),
+        Err(error) => {
+            let undecodable = Outcome::Undecodable(format!("body: {error}"));
+            (Err(undecodable), Embed::default())
+        }
     };
     let gated = gate::gate(task, &facts);
     let cx = Context::new(ContextParts {
         app: app.clone(),
         headers,
         properties,
+        body,
         queue,
         deliveries,
         worker: session.worker.clone(),
         cancelled: session.interrupted.child_token(),
-        soft_limit: CancellationToken::new(),
+        soft_limit: SoftLimit::default(),
         slot: Some(slot.clone()),
         children: Mutex::default(),
-        embed: match &parsed {
-            Ok(body) => body.2.clone().unwrap_or_default(),
-            Err(_) => Embed::default(),
-        },
+        embed,
     });
 
     let ack_early = gated.is_ok() && !policy.acks_late;
@@ -120,18 +122,12 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
         return;
     }
     let mut decision = match gated {
-        Ok(task) => {
-            let body = parsed
-                .as_ref()
-                .expect("what can't be parsed has no code to run");
-            execute(&session, &cx, &task, body, &policy).await
-        }
+        Ok(task) => execute(&session, &cx, &task, &policy).await,
         Err(outcome) => conclude(outcome, &cx, &policy),
     };
-    drop(parsed);
     let work = follow(&cx, &mut decision);
     announce(&session, &cx, &decision);
-    let settlement = settlement(&cx, tag, body, decision, work);
+    let settlement = settlement(&cx, tag, &policy, decision, work);
     slot.end();
     if ack_early {
         settle_acknowledged(app, settlement, &session.parts, &session.interrupted).await;
@@ -145,6 +141,7 @@ fn conclude(outcome: Outcome, cx: &Context, policy: &Policy) -> Decision {
     let facts = Facts {
         task: cx.name(),
         id: cx.id().as_str(),
+        arguments: &Arguments(cx),
         retries: cx.retries(),
         policy,
         random: fastrand::f64(),
@@ -152,12 +149,27 @@ fn conclude(outcome: Outcome, cx: &Context, policy: &Policy) -> Decision {
     decide(outcome, &facts)
 }
 
+/// The arguments of a task as Celery prints them where it gives up.
+struct Arguments<'a>(&'a Context);
+
+impl fmt::Display for Arguments<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = Body::parse(&self.0.parts().body).map(|body| body.values());
+        let (args, kwargs) = body.unwrap_or_default();
+        write!(
+            f,
+            "args:{} kwargs:{}",
+            repr_tuple(&args),
+            repr_kwargs(&kwargs)
+        )
+    }
+}
+
 /// Runs it, with what is to be told and stored around that.
 async fn execute(
     session: &Session,
     cx: &Context,
     task: &Arc<dyn AnyTask>,
-    body: &Body<'_>,
     policy: &Policy,
 ) -> Decision {
     let signals = session.app.signals();
@@ -168,7 +180,7 @@ async fn execute(
     {
         tracing::warn!(%error, task.id = %cx.id(), "storing STARTED failed");
     }
-    let outcome = run(task, cx, body, policy, &session.interrupted).await;
+    let outcome = run(task, cx, policy, &session.interrupted).await;
     let decision = conclude(outcome, cx, policy);
     after_run(task, cx, &event(&decision)).await;
     let duration = cx.running_for();
@@ -192,9 +204,18 @@ fn event(decision: &Decision) -> AfterRun<'_> {
     match (&decision.state, &decision.value) {
         (Some(TaskState::Success), Stored::Value(value)) => AfterRun::Success(value),
         (Some(TaskState::Failure), Stored::Exception(failure)) => AfterRun::Failure(failure),
-        (Some(TaskState::Retry), Stored::Exception(failure)) => AfterRun::Retry(failure),
+        (Some(TaskState::Retry), Stored::Exception(failure) | Stored::Told(failure)) => {
+            AfterRun::Retry(failure)
+        }
         _ => AfterRun::Other,
     }
+}
+
+/// How long it is until the retry that was decided on.
+fn delay(decision: &Decision, now: Timestamp) -> Duration {
+    let when = decision.retry.as_ref().and_then(|retry| retry.when);
+    let at = when.map_or(now, |when| when.resolve(now));
+    Duration::try_from(at.duration_since(now)).unwrap_or_default()
 }
 
 /// Tells signals and the log what came of it.
@@ -219,8 +240,9 @@ fn announce(session: &Session, cx: &Context, decision: &Decision) {
             tracing::error!(task.id = %id, task.name = name, duration_ms, %error, "task failed");
             signals.send(&Signal::TaskFailure { headers, failure });
         }
-        (Some(TaskState::Retry), Stored::Exception(failure)) => {
-            let (error, delay) = (&failure.exception, decision.retry_in.unwrap_or_default());
+        (Some(TaskState::Retry), Stored::Exception(failure) | Stored::Told(failure)) => {
+            let error = &failure.exception;
+            let delay = delay(decision, session.app.clock().now());
             let retry_in_ms = delay.as_millis() as u64;
             tracing::warn!(task.id = %id, task.name = name, retry_in_ms, %error, "task will be retried");
             signals.send(&Signal::TaskRetry {

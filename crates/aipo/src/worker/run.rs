@@ -14,13 +14,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use aipo_core::message::Body;
-use aipo_core::task::{Answer, Failure, Outcome, Policy, TaskError};
+use aipo_core::task::{Answer, Failure, Outcome, Policy, Retry, TaskError};
 use serde_json::value::RawValue;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::AnyTask;
-use crate::task::{Base, Context, scope};
+use crate::task::{Base, Context, is_reserved_header, scope};
 
 /// Runs a task to its outcome.
 ///
@@ -29,23 +29,21 @@ use crate::task::{Base, Context, scope};
 pub(crate) async fn run(
     task: &Arc<dyn AnyTask>,
     cx: &Context,
-    body: &Body<'_>,
     policy: &Policy,
     interrupted: &CancellationToken,
 ) -> Outcome {
     // Around the limits as well: a task that is ended by one may panic while it is dropped.
-    let run = catch_panic(under_limits(task, cx, body, policy, interrupted));
+    let run = catch_panic(under_limits(task, cx, policy, interrupted));
     run.await.unwrap_or_else(|panic| panicked(&*panic))
 }
 
 async fn under_limits(
     task: &Arc<dyn AnyTask>,
     cx: &Context,
-    body: &Body<'_>,
     policy: &Policy,
     interrupted: &CancellationToken,
 ) -> Outcome {
-    let work = scope(cx.clone(), work(task, cx, body));
+    let work = scope(cx.clone(), work(task, cx));
     let mut work = pin!(work);
     let mut soft_limit = pin!(after(policy.soft_time_limit));
     let mut hard_limit = pin!(after(policy.time_limit));
@@ -62,7 +60,13 @@ async fn under_limits(
             }
             _ = &mut soft_limit, if !soft_limit_passed => {
                 soft_limit_passed = true;
-                cx.parts().soft_limit.cancel();
+                let soft_limit = &cx.parts().soft_limit;
+                soft_limit.passed.cancel();
+                if !soft_limit.is_heeded() {
+                    cancelled.cancel();
+                    let failure = TaskError::failure(Failure::soft_time_limit());
+                    return answered(failure, task);
+                }
             }
             () = cancelled.cancelled() => {
                 return if interrupted.is_cancelled() {
@@ -76,14 +80,20 @@ async fn under_limits(
 }
 
 /// The arguments, the hooks that come before, and the task itself.
-async fn work(task: &Arc<dyn AnyTask>, cx: &Context, body: &Body<'_>) -> Outcome {
-    let running = match task.run(cx, body) {
-        Ok(running) => running,
-        Err(failure) => {
-            return Outcome::Failure {
-                failure,
-                retryable: false,
-            };
+async fn work(task: &Arc<dyn AnyTask>, cx: &Context) -> Outcome {
+    let running = {
+        let body = match Body::parse(&cx.parts().body) {
+            Ok(body) => body,
+            Err(error) => return Outcome::Undecodable(format!("body: {error}")),
+        };
+        match task.run(cx, &body) {
+            Ok(running) => running,
+            Err(failure) => {
+                return Outcome::Failure {
+                    failure,
+                    retryable: false,
+                };
+            }
         }
     };
     for base in bases(cx, task) {
@@ -172,8 +182,7 @@ fn answered(error: TaskError, task: &Arc<dyn AnyTask>) -> Outcome {
                 options.autoretry_for.selects(error) && !options.dont_autoretry_for.selects(error);
             Outcome::Failure { failure, retryable }
         }
-        Answer::Retry { countdown, failure } => Outcome::Retry { countdown, failure },
-        Answer::Replace(canvas) => Outcome::Replace(canvas),
+        Answer::Retry(retry) => asked_to_retry(retry),
         Answer::Ignore => Outcome::Ignore,
         Answer::Reject { requeue, reason } => Outcome::Reject { requeue, reason },
         other => {
@@ -181,6 +190,19 @@ fn answered(error: TaskError, task: &Arc<dyn AnyTask>) -> Outcome {
             let failure = Failure::new("builtins", "NotImplementedError", text);
             Outcome::Failure {
                 failure,
+                retryable: false,
+            }
+        }
+    }
+}
+
+fn asked_to_retry(retry: Box<Retry>) -> Outcome {
+    match retry.headers.keys().find(|name| is_reserved_header(name)) {
+        None => Outcome::Retry(retry),
+        Some(name) => {
+            let text = format!("header {name:?} of the retry is one of Celery's own");
+            Outcome::Failure {
+                failure: Failure::new("builtins", "ValueError", text),
                 retryable: false,
             }
         }

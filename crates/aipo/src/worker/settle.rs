@@ -14,14 +14,14 @@
 //! also sends what follows again. Nothing is lost in either case.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use aipo_core::message::{Headers, TaskMessage, WireTime};
+use aipo_core::canvas::ResultNode;
+use aipo_core::message::{TaskMessage, WireTime};
 use aipo_core::store::{
     Consumer, DeliveryTag, Publish, ResultRecord, Settled, Settlement, Store, Verdict,
 };
-use aipo_core::task::{Decision, Stored};
-use aipo_core::{ErrorKind, Result};
+use aipo_core::task::{Decision, NextRun, Parameters, Policy, Retry, Stored};
+use aipo_core::{ErrorKind, Result, TaskState};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -192,17 +192,19 @@ async fn attempt(
 pub(crate) fn settlement(
     cx: &Context,
     tag: DeliveryTag,
-    body: Vec<u8>,
-    decision: Decision,
+    policy: &Policy,
+    mut decision: Decision,
     work: Work,
 ) -> Settlement {
     let Work { step, mut publish } = work;
-    let result = record(cx, &decision);
-    publish.extend(decision.retry_in.map(|delay| retry(cx, body, delay)));
+    if let Some(said) = decision.retry.take() {
+        publish.push(retry(cx, policy, *said));
+        cx.adopt(ResultNode::task(cx.id().as_str()));
+    }
     Settlement {
         tag,
+        result: record(cx, &decision),
         verdict: decision.verdict,
-        result,
         publish,
         step,
     }
@@ -210,40 +212,48 @@ pub(crate) fn settlement(
 
 fn record(cx: &Context, decision: &Decision) -> Option<ResultRecord> {
     let state = decision.state.clone().filter(|_| decision.store)?;
-    let (value, traceback) = match &decision.value {
-        Stored::Nothing => (RawValue::NULL.to_owned(), None),
+    let null = || RawValue::NULL.to_owned();
+    let (value, failure) = match &decision.value {
+        Stored::Nothing => (null(), None),
         Stored::Value(value) => (value.clone(), None),
+        Stored::Told(failure) => (null(), Some(failure)),
         Stored::Exception(failure) => {
             let value = to_raw_value(&failure.exception)
                 .expect("an exception is text and values, which JSON can hold");
-            (value, failure.traceback.clone())
+            (value, Some(failure))
         }
     };
+    // Python readers expect one with each failure and each retry, and none with a revoked task.
+    let traceback = failure
+        .filter(|_| state != TaskState::Revoked)
+        .map(|failure| match &failure.traceback {
+            Some(traceback) => traceback.clone(),
+            None => failure.exception.to_string(),
+        });
     Some(cx.record(state, value, traceback))
 }
 
-/// The message of a retry: the same task once more, later. Celery keeps everything but the count,
-/// the time and the parent, which becomes the task itself.
-fn retry(cx: &Context, body: Vec<u8>, delay: Duration) -> Publish {
-    let due = cx.app().clock().after(delay);
-    let headers = Headers {
-        retries: cx.retries() + 1,
-        eta: Some(WireTime::from(due)),
-        parent_id: Some(cx.id().clone()),
-        ..cx.headers().clone()
+/// The message of a retry: the same task once more, later.
+fn retry(cx: &Context, policy: &Policy, mut said: Retry) -> Publish {
+    let queue = said.queue.take().unwrap_or_else(|| cx.queue().clone());
+    let task = cx.app().registry().get(cx.name());
+    let next = NextRun {
+        parameters: task.map_or(Parameters::NONE, |task| task.parameters()),
+        ignore_result: !policy.store_result,
+        now: cx.app().clock().now(),
     };
-    let properties = cx.properties().clone();
+    let message = TaskMessage {
+        headers: cx.headers().clone(),
+        properties: cx.properties().clone(),
+        body: cx.parts().body.clone(),
+    };
+    let message = said.message(message, &next);
     Publish {
-        queue: cx.queue().clone(),
-        id: cx.id().clone(),
-        priority: properties.priority,
-        due: Some(due),
-        envelope: TaskMessage {
-            headers,
-            properties,
-            body,
-        }
-        .into_envelope(),
+        queue,
+        id: message.headers.id.clone(),
+        priority: message.properties.priority,
+        due: message.headers.eta.as_ref().map(WireTime::timestamp),
+        envelope: message.into_envelope(),
     }
 }
 

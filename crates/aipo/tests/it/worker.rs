@@ -265,10 +265,14 @@ async fn an_unknown_id_is_said_to_be_unknown() {
 }
 
 #[aipo::task(name = "slow", soft_time_limit = "5s", time_limit = "9s")]
-async fn slow(cx: &Context, heed: bool) -> TaskResult<String> {
-    if heed {
-        cx.soft_limit().await;
-        return Ok("cleaned up".to_owned());
+async fn slow(cx: &Context, how: String) -> TaskResult<String> {
+    match how.as_str() {
+        "heed" => {
+            cx.soft_limit().await;
+            return Ok("cleaned up".to_owned());
+        }
+        "look" => assert!(!cx.soft_limit_reached()),
+        _ => {}
     }
     std::future::pending().await
 }
@@ -276,10 +280,13 @@ async fn slow(cx: &Context, heed: bool) -> TaskResult<String> {
 #[tokio::test(start_paused = true)]
 async fn time_limits_first_warn_then_end() {
     let app = working(App::builder("t").task(slow::task())).await;
-    let heeding = app.send(slow::s(true)).await.expect("sent");
+    let send = async |how: &str| app.send(slow::s(how.to_owned())).await.expect("sent");
+    let heeding = send("heed").await;
     assert_eq!(heeding.get(ENOUGH).await.expect("a value"), "cleaned up");
-    let ignoring = app.send(slow::s(false)).await.expect("sent");
-    assert_eq!(failure(&ignoring).await, "TimeLimitExceeded: 9.0");
+    let looked = send("look").await;
+    assert_eq!(failure(&looked).await, "TimeLimitExceeded: 9.0");
+    let ignoring = send("ignore").await;
+    assert_eq!(failure(&ignoring).await, "SoftTimeLimitExceeded");
 }
 
 #[aipo::task(name = "parent")]
