@@ -183,6 +183,7 @@ fn answered(error: TaskError, task: &Arc<dyn AnyTask>) -> Outcome {
             Outcome::Failure { failure, retryable }
         }
         Answer::Retry(retry) => asked_to_retry(retry),
+        Answer::Replace(canvas) => Outcome::Replace(canvas),
         Answer::Ignore => Outcome::Ignore,
         Answer::Reject { requeue, reason } => Outcome::Reject { requeue, reason },
         other => {
