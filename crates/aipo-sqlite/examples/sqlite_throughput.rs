@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use aipo_core::message::{Envelope, Properties};
 use aipo_core::store::{
-    ConsumerOptions, Delivery, Fetch, Publish, ResultRecord, Settlement, Verdict,
+    Address, ConsumerOptions, Delivery, Fetch, Notice, Publish, ResultRecord, Settlement, Topic,
+    Verdict,
 };
 use aipo_core::{QueueName, Result, Store, TaskId, TaskState};
 use aipo_sqlite::{SqliteOptions, connect};
@@ -66,7 +67,15 @@ async fn main() -> Result<()> {
 
     round_trips(&store, 3_000, arguments.body).await?;
     let other = connect(SqliteOptions::from_url(&url)?).await?;
-    round_trips_between(&store, &other, 3_000, arguments.body).await
+    round_trips_between(&store, &other, 3_000, arguments.body).await?;
+    let (time, missed) = tell(&store, &other, count / 4, arguments.body).await?;
+    report(
+        "tell 100 a call, heard through another handle",
+        count / 4,
+        time,
+    );
+    println!("{:<48} {missed:>10}", "of which were missed");
+    Ok(())
 }
 
 /// One file beside the database, and the most that it grew to.
@@ -252,6 +261,40 @@ async fn round_trips_through(
         ms(0.99)
     );
     Ok(())
+}
+
+/// Events of tasks, told here and heard there; also how many were not heard.
+async fn tell(here: &Store, there: &Store, count: usize, body: usize) -> Result<(Cost, usize)> {
+    let start = Cost::now();
+    let events = Topic::Everybody {
+        exchange: "celeryev".to_owned(),
+        pattern: "#".to_owned(),
+    };
+    let mut listener = there.bus.listen(vec![events]).await?;
+    let hear = tokio::spawn(async move {
+        for heard in 0.. {
+            if listener.next().await?.envelope.body.is_empty() {
+                return Ok(heard);
+            }
+        }
+        unreachable!("no range is longer")
+    });
+    let notice = |body| Notice {
+        to: Address::Everybody {
+            exchange: "celeryev".to_owned(),
+            routing_key: "task.succeeded".to_owned(),
+        },
+        envelope: Envelope {
+            body: vec![b'x'; body],
+            ..Envelope::default()
+        },
+    };
+    for _ in 0..count / 100 {
+        here.bus.tell(vec![notice(body); 100]).await?;
+    }
+    here.bus.tell(vec![notice(0)]).await?;
+    let heard: Result<usize> = hear.await.expect("no task panics");
+    Ok((start.since(), count / 100 * 100 - heard?))
 }
 
 fn message(queue: &str, body: usize) -> Publish {

@@ -61,7 +61,7 @@
 //!
 //! # Inside
 //! ```text
-//!  broker.rs  consumer.rs  results.rs            the contracts; each call becomes an operation
+//!  broker.rs  consumer.rs  results.rs               the contracts; each call becomes an operation
 //!  state.rs   bus.rs
 //!        │ writes                 │ reads
 //!        ▼                        ▼

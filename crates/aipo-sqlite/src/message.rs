@@ -7,8 +7,8 @@
 //!          │ insert            │ │ └── release, requeue ──┘   │ bury
 //!          ▼       promote     │ │                           ▼
 //!        parked ───────────────┘ └──────── redrive ──────── dead ──▶ discard ──▶ (gone)
-//!          ▲
-//!          └── park, from in flight
+//!          ▲                                             (from in flight)
+//!          └────────────────────── park ──────────────────────┘
 //! ```
 //!
 //! Each move changes the two tables of places and the counts together, in the transaction that it
