@@ -124,7 +124,7 @@ settings! {
     task_track_started: bool = false;
     /// The hard limit of a task's run time: it is ended. Celery: `task_time_limit`.
     task_time_limit: Option<Duration> = None;
-    /// The soft limit of a task's run time: it is told, and may clean up. Celery: `task_soft_time_limit`.
+    /// The soft limit of a task's run time: it is told and may clean up, or is ended if it does not listen. Celery: `task_soft_time_limit`.
     task_soft_time_limit: Option<Duration> = None;
     /// How often a message may be started in all when its worker is lost each time; then it becomes a dead letter.
     task_max_deliveries: u32 = 3;

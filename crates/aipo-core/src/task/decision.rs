@@ -27,6 +27,7 @@ use super::error::Failure;
 use super::options::Policy;
 use super::outcome::Outcome;
 use crate::canvas::Canvas;
+use crate::message::TimeLimit;
 use crate::signature::When;
 use crate::state::TaskState;
 use crate::store::Verdict;
@@ -134,7 +135,8 @@ pub fn decide(outcome: Outcome, facts: &Facts<'_>) -> Decision {
             )
         }
         Outcome::TimeLimit(limit) => {
-            let args = vec![limit.as_secs_f64().into()];
+            let seconds = TimeLimit::new(Some(limit), None).0;
+            let args = vec![seconds.into()];
             let failure = Failure::with_args("billiard.exceptions", "TimeLimitExceeded", args);
             fail(failure, Verdict::Ack, policy)
         }

@@ -211,7 +211,12 @@ pub(crate) fn settlement(
 }
 
 fn record(cx: &Context, decision: &Decision) -> Option<ResultRecord> {
-    let state = decision.state.clone().filter(|_| decision.store)?;
+    // Bytes that tell no id leave their story with the dead letter only.
+    let tells_id = !cx.id().as_str().is_empty();
+    let state = decision
+        .state
+        .clone()
+        .filter(|_| decision.store && tells_id)?;
     let null = || RawValue::NULL.to_owned();
     let (value, failure) = match &decision.value {
         Stored::Nothing => (null(), None),

@@ -3,5 +3,6 @@
 mod conformance;
 mod macros;
 mod memory;
+mod retry;
 mod worker;
 mod workflows;

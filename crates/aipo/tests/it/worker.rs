@@ -284,7 +284,7 @@ async fn time_limits_first_warn_then_end() {
     let heeding = send("heed").await;
     assert_eq!(heeding.get(ENOUGH).await.expect("a value"), "cleaned up");
     let looked = send("look").await;
-    assert_eq!(failure(&looked).await, "TimeLimitExceeded: 9.0");
+    assert_eq!(failure(&looked).await, "TimeLimitExceeded: 9");
     let ignoring = send("ignore").await;
     assert_eq!(failure(&ignoring).await, "SoftTimeLimitExceeded");
 }
