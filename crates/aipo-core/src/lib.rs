@@ -6,6 +6,7 @@
 pub mod canvas;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod duration;
 pub mod error;
 pub mod id;

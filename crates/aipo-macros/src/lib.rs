@@ -98,6 +98,7 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// | `dont_autoretry_for` | the same | no error |
 /// | `time_limit` | duration | `task_time_limit` |
 /// | `soft_time_limit` | duration, shorter than `time_limit` | `task_soft_time_limit` |
+/// | `rate_limit` | starts in one worker: `"10/s"`, `"100/m"`, `"5/h"` | `task_default_rate_limit` |
 /// | `expires` | duration from the send | never |
 /// | `acks_late` | flag | `task_acks_late` |
 /// | `ignore_result` | flag | `task_ignore_result` |

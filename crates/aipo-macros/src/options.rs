@@ -13,7 +13,7 @@ use crate::duration::DurationLit;
 use crate::suggest::did_you_mean;
 
 /// The options there are, sorted; all but `name` and `base` are fields of `aipo::TaskOptions`.
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
     "acks_late",
     "autoretry_for",
     "base",
@@ -25,6 +25,7 @@ const KNOWN: [&str; 19] = [
     "name",
     "priority",
     "queue",
+    "rate_limit",
     "retry_backoff",
     "retry_backoff_max",
     "retry_delay",
@@ -132,6 +133,10 @@ impl Options {
                 let expires = value::<DurationLit>(input)?.not_zero()?.tokens();
                 quote!(expires = ::aipo::__private::Some(#expires))
             }
+            "rate_limit" => {
+                let limit = rate(input)?;
+                quote!(rate_limit = ::aipo::__private::rate_limit(#limit))
+            }
             "acks_late" | "ignore_result" | "store_errors_even_if_ignored" | "track_started" => {
                 let flag = flag(input)?;
                 quote!(#option = ::aipo::__private::Some(#flag))
@@ -200,6 +205,29 @@ fn flag(input: ParseStream<'_>) -> Result<bool> {
         return Err(input.error("expected `true` or `false`"));
     }
     Ok(input.parse::<LitBool>()?.value)
+}
+
+/// `"10/s"`, `"100/m"`, `"5/h"`, or a number a second.
+fn rate(input: ParseStream<'_>) -> Result<String> {
+    let literal: Lit = value(input)?;
+    let text = match &literal {
+        Lit::Str(text) => text.value(),
+        Lit::Int(number) => number.base10_digits().to_owned(),
+        Lit::Float(number) => number.base10_digits().to_owned(),
+        _ => String::new(),
+    };
+    let count = text
+        .strip_suffix("/s")
+        .or_else(|| text.strip_suffix("/m"))
+        .or_else(|| text.strip_suffix("/h"))
+        .unwrap_or(&text);
+    match count.trim().parse::<f64>() {
+        Ok(count) if (1e-4..1e9).contains(&count) => Ok(text),
+        _ => Err(Error::new_spanned(
+            literal,
+            "expected a rate such as \"10/s\", \"100/m\" or \"5/h\"",
+        )),
+    }
 }
 
 fn number(input: ParseStream<'_>, range: RangeInclusive<u32>, expected: &str) -> Result<Literal> {

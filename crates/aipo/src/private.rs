@@ -16,7 +16,7 @@ pub use std::time::Duration;
 pub use std::vec;
 pub use std::vec::Vec;
 
-pub use aipo_core::task::{ErrorFilter, ErrorType};
+pub use aipo_core::task::{ErrorFilter, ErrorType, RateLimit};
 pub use serde_json::{Map, Result as JsonResult, Value, to_value};
 
 pub use crate::__task_name as task_name;
@@ -39,6 +39,11 @@ pub async fn blocking<T: Send + 'static>(
 /// The value of the option `base`.
 pub fn base(base: impl Base) -> Option<Arc<dyn Base>> {
     Some(Arc::new(base))
+}
+
+/// The value of the option `rate_limit`, which the attribute has checked.
+pub fn rate_limit(rate: &str) -> Option<RateLimit> {
+    rate.parse().ok()
 }
 
 /// The name of a task that was given none: Celery's `module.function`, with the module where the macro

@@ -11,6 +11,7 @@ use crate::duration::format_duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::QueueName;
 use crate::store::MAX_PRIORITY;
+use crate::task::RateLimit;
 
 /// The prefix of settings in the environment: `AIPO_BROKER_URL` sets `broker_url`.
 const ENV_PREFIX: &str = "AIPO_";
@@ -253,6 +254,30 @@ impl Readable for Option<Duration> {
     }
 }
 
+impl Readable for Option<RateLimit> {
+    /// `"10/m"`, or a number a second.
+    fn from_toml(value: Value) -> Result<Self, String> {
+        match value {
+            Value::String(text) => Self::from_text(&text),
+            Value::Integer(number) => Self::from_text(&number.to_string()),
+            Value::Float(number) => Self::from_text(&number.to_string()),
+            other => Err(format!("a {} is no rate", other.type_str())),
+        }
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            RateLimit::parse(text)
+        }
+    }
+
+    fn text(&self) -> String {
+        self.map(|limit| limit.to_string()).unwrap_or_default()
+    }
+}
+
 impl Readable for BTreeMap<String, QueueName> {
     fn from_toml(value: Value) -> Result<Self, String> {
         Self::deserialize(value).map_err(|error| error.message().to_owned())
@@ -312,6 +337,7 @@ mod tests {
             ("AIPO_TASK_TIME_LIMIT", "90"),
             ("AIPO_TASK_DEFAULT_QUEUE", "q"),
             ("AIPO_TASK_IGNORE_RESULT", "true"),
+            ("AIPO_TASK_DEFAULT_RATE_LIMIT", "5"),
             ("AIPO_SOMETHING_ELSE", "untouched"),
             ("HOME", "/"),
         ])
@@ -320,6 +346,7 @@ mod tests {
         assert_eq!(settings.task_time_limit, Some(Duration::from_secs(90)));
         assert_eq!(settings.task_default_queue, QueueName::from("q"));
         assert!(settings.task_ignore_result);
+        assert_eq!(settings.task_default_rate_limit, "5/s".parse().ok());
     }
 
     #[test]
@@ -327,6 +354,7 @@ mod tests {
         let mut settings = Settings {
             broker_url: "memory://".to_owned(),
             task_time_limit: Some(Duration::from_millis(1500)),
+            task_default_rate_limit: "10/m".parse().ok(),
             worker_lease: Seconds(Duration::from_secs(90)),
             ..Settings::default()
         };

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::layers::{Given, Readable as _};
 use crate::id::QueueName;
+use crate::task::RateLimit;
 use crate::url::redact;
 
 /// A setting as the reference table shows it.
@@ -126,6 +127,10 @@ settings! {
     task_time_limit: Option<Duration> = None;
     /// The soft limit of a task's run time: it is told and may clean up, or is ended if it does not listen. Celery: `task_soft_time_limit`.
     task_soft_time_limit: Option<Duration> = None;
+    /// How often a task that has no rate limit of its own may start in one worker: `10/s`, `100/m`, `5/h`. Celery: `task_default_rate_limit`.
+    task_default_rate_limit: Option<RateLimit> = None;
+    /// Whether senders tell the event `task-sent`. Celery: `task_send_sent_event`.
+    task_send_sent_event: bool = false;
     /// How often a message may be started in all when its worker is lost each time; then it becomes a dead letter.
     task_max_deliveries: u32 = 3;
     /// The largest message that may be sent, in bytes of headers and body.
@@ -136,6 +141,16 @@ settings! {
     worker_concurrency: usize = default_concurrency(), told as "16 for each core";
     /// How many messages a worker holds for each slot; 1 means that it takes only what can start at once. Celery: `worker_prefetch_multiplier`, there 4.
     worker_prefetch_multiplier: usize = 1;
+    /// Whether workers take no notice of rate limits. Celery: `worker_disable_rate_limits`.
+    worker_disable_rate_limits: bool = false;
+    /// Whether workers tell what happens to their tasks from the start (`-E`), and not only once they are asked to. Celery: `worker_send_task_events`.
+    worker_send_task_events: bool = false;
+    /// Whether workers answer commands (`inspect`, `control`). Celery: `worker_enable_remote_control`.
+    worker_enable_remote_control: bool = true;
+    /// The first part of the names under which commands and replies travel. Celery: `control_exchange`.
+    control_exchange: String = "celery".to_owned();
+    /// The name under which events travel. Celery: `event_exchange`.
+    event_exchange: String = "celeryev".to_owned();
     /// How long a worker's hold on its messages lasts without renewal: a worker that died is noticed within twice this time.
     worker_lease: Seconds = Seconds(Duration::from_secs(10));
     /// How long a worker that was asked to stop waits for its running tasks before it hands them back; `0` waits for ever. Celery: `worker_soft_shutdown_timeout`.

@@ -20,5 +20,5 @@ pub use envelope::{Envelope, Properties};
 pub use headers::{HEADER_NAMES, Headers, TimeLimit};
 pub use meta::{ExceptionInfo, TaskMeta};
 pub use protocol_v2::{TaskMessage, Undecodable, decode};
-pub use python_repr::{repr_exception, repr_kwargs, repr_tuple};
+pub use python_repr::{repr_exception, repr_kwargs, repr_text, repr_tuple, repr_value};
 pub use time::{WireTime, format_utc};

@@ -26,17 +26,49 @@ pub fn repr_kwargs(kwargs: &Map<String, Value>) -> String {
     printer.out
 }
 
+/// Any value, such as a result: `{'x': [1, 2.5]}`.
+pub fn repr_value(value: &Value) -> String {
+    let mut printer = Printer::new();
+    printer.value(value);
+    printer.out
+}
+
 /// An exception: `ValueError('boom')`.
 pub fn repr_exception(exception: &ExceptionInfo) -> String {
     let args = match &exception.exc_message {
         Value::Array(args) => repr_tuple(args),
-        one => repr_tuple(std::slice::from_ref(one)),
+        Value::Null => "()".to_owned(),
+        other => repr_tuple(std::slice::from_ref(other)),
     };
-    // Python prints one argument of an exception without the comma that a tuple of one has.
-    let args = args
-        .strip_suffix(",)")
-        .map_or(args.clone(), |args| format!("{args})"));
+    // A call has no comma behind its only argument.
+    let args = match args.strip_suffix(",)") {
+        Some(args) => format!("{args})"),
+        None => args,
+    };
     format!("{}{args}", exception.exc_type)
+}
+
+/// A text as Python's own `repr` prints it, whole: in double quotes if it has single ones only.
+pub fn repr_text(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
+    let mut repr = String::with_capacity(text.len() + 2);
+    repr.push(quote);
+    for letter in text.chars() {
+        match letter {
+            '\n' => repr.push_str("\\n"),
+            '\r' => repr.push_str("\\r"),
+            '\t' => repr.push_str("\\t"),
+            '\\' => repr.push_str("\\\\"),
+            _ if letter == quote => repr.extend(['\\', letter]),
+            _ => repr.push(letter),
+        }
+    }
+    repr.push(quote);
+    repr
 }
 
 struct Printer {
@@ -233,6 +265,36 @@ mod tests {
         check(json!(["it's", "\n"]), "('it\\'s', '\n')");
         check(json!([[1, [2, [3]]]]), "([1, [2, [...]]],)");
         check(json!([{"k": {"l": {"m": 1}}}]), "({'k': {'l': {...}}},)");
+    }
+
+    #[test]
+    fn prints_exceptions_as_calls() {
+        #[track_caller]
+        fn check(message: Value, expected: &str) {
+            let exception = ExceptionInfo {
+                exc_type: "ValueError".to_owned(),
+                exc_message: message,
+                exc_module: None,
+            };
+            assert_eq!(repr_exception(&exception), expected);
+        }
+        check(json!(["boom"]), "ValueError('boom')");
+        check(json!("boom"), "ValueError('boom')");
+        check(json!(["no", 7]), "ValueError('no', 7)");
+        check(json!([]), "ValueError()");
+        check(json!(null), "ValueError()");
+    }
+
+    #[test]
+    fn quotes_a_text_as_python_does() {
+        for (text, expected) in [
+            ("r1", "'r1'"),
+            ("it's", "\"it's\""),
+            ("\"it's\"", "'\"it\\'s\"'"),
+            ("a\\b\n", "'a\\\\b\\n'"),
+        ] {
+            assert_eq!(repr_text(text), expected);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod error;
 mod options;
 mod outcome;
 mod parameters;
+mod rate;
 mod retry;
 
 pub use again::{Expires, NextRun, REDELIVERED, Retry};
@@ -17,4 +18,5 @@ pub use error::{Answer, Failure, TaskError, TaskResult};
 pub use options::{ErrorFilter, ErrorType, Policy, TaskOptions};
 pub use outcome::Outcome;
 pub use parameters::{Parameter, Parameters};
+pub use rate::RateLimit;
 pub use retry::{DEFAULT_BACKOFF_MAX, DEFAULT_MAX_RETRIES, DEFAULT_RETRY_DELAY, Retries};

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use super::rate::RateLimit;
 use super::retry::Retries;
 use crate::config::Settings;
 use crate::id::QueueName;
@@ -28,6 +29,8 @@ pub struct TaskOptions {
     pub time_limit: Option<Duration>,
     /// The soft limit; else `task_soft_time_limit`.
     pub soft_time_limit: Option<Duration>,
+    /// How often it may start in one worker; else `task_default_rate_limit`.
+    pub rate_limit: Option<RateLimit>,
     /// How long after its send it may still start; for ever when `None`.
     pub expires: Option<Duration>,
     /// Whether it is acknowledged after it ran; else `task_acks_late`.

@@ -17,4 +17,10 @@ async fn python() {}
 #[aipo::task(max_deliveries = 0)]
 async fn never() {}
 
+#[aipo::task(rate_limit = "often")]
+async fn often() {}
+
+#[aipo::task(rate_limit = "10/d")]
+async fn daily() {}
+
 fn main() {}
