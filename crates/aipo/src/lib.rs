@@ -7,6 +7,7 @@
 //! | send | [`App::send`], [`App::send_all`], with the options of a [`Call`] |
 //! | know what became of it | [`Handle`] |
 //! | run tasks | [`App::worker`] |
+//! | ask workers and tell them what to do, hear what happens | [`App::control`], [`App::events`] |
 //! | share behaviour, watch | [`Base`], [`Signals`] |
 //! | test | [`testing`] |
 //!
@@ -18,6 +19,7 @@ pub mod __private;
 mod app;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod control;
 mod host;
 pub mod memory;
 mod result;
@@ -32,22 +34,24 @@ mod worker;
 pub use aipo_core::canvas::{Canvas, ResultNode};
 pub use aipo_core::clock::Clock;
 pub use aipo_core::config::{SETTINGS, Seconds, Setting, Settings, SettingsBuilder};
+pub use aipo_core::control::{Event, ScheduledTask, TaskInfo};
 pub use aipo_core::error::{Error, ErrorKind, Result};
 pub use aipo_core::message::{ExceptionInfo, Headers, Properties, TaskMeta};
 pub use aipo_core::task::{
-    ArgsReader, BadArguments, ErrorFilter, ErrorType, Failure, Parameter, Parameters, Retries,
-    TaskArgs, TaskError, TaskOptions, TaskResult,
+    ArgsReader, BadArguments, ErrorFilter, ErrorType, Failure, Parameter, Parameters, RateLimit,
+    Retries, TaskArgs, TaskError, TaskOptions, TaskResult,
 };
 pub use aipo_core::{GroupId, QueueName, Signature, Store, TaskId, TaskState, When};
 pub use aipo_macros::{TaskArgs, task};
 
 pub use app::{App, AppBuilder};
+pub use control::{Answers, Control, EventStream, Said};
 pub use result::{Handle, WaitError};
 pub use revoke::Revoke;
 pub use signals::{Signal, Signals};
 pub use store::connect;
 pub use task::{Base, Call, Context, Task};
-pub use worker::{ActiveTask, Totals, Worker, WorkerBuilder, WorkerStatus};
+pub use worker::{Worker, WorkerBuilder};
 
 /// The examples of the guides, which are compiled and run as tests.
 #[cfg(doctest)]

@@ -97,6 +97,12 @@ impl App {
             .await
     }
 
+    /// Remembers tasks that were revoked elsewhere, such as by Python workers.
+    pub(crate) async fn remember_revoked_tasks(&self, ids: Vec<TaskId>) -> Result<()> {
+        self.remember_revoked(ids.into_iter().map(What::Task), Revoke::Waiting)
+            .await
+    }
+
     async fn remember_revoked(
         &self,
         whats: impl IntoIterator<Item = What>,
@@ -211,10 +217,6 @@ impl Revoked {
     }
 
     /// The tasks that are revoked by id, the oldest revoke first.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the control command `revoked` tells them")
-    )]
     pub(crate) fn ids(&self) -> Vec<TaskId> {
         self.known().order.values().cloned().collect()
     }

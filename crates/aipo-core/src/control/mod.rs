@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `request` | a command, whom it is for, and the reply |
 //! | `event` | what a worker, a task or a sender tells of itself |
+//! | `info` | a task, as a worker tells of it |
 //! | `clock` | the Lamport clock that orders all of these |
 //!
 //! | exchange | kind | who listens |
@@ -15,6 +16,7 @@
 
 mod clock;
 mod event;
+mod info;
 mod request;
 
 use serde::Serialize;
@@ -23,6 +25,7 @@ use serde_json::{Map, Value};
 
 pub use clock::LamportClock;
 pub use event::{Event, TASK_MULTI, decode_events, events_notice};
+pub use info::{ScheduledTask, TaskInfo};
 pub use request::{Reply, ReplyTo, Request, control_exchange, reply_exchange};
 
 use crate::error::{Error, ErrorKind, Result};

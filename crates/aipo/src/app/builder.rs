@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aipo_core::config::SettingsBuilder;
+use aipo_core::control::LamportClock;
 use aipo_core::{Clock, Error, ErrorKind, Result, Settings, Store};
 
 use super::data::Data;
@@ -159,6 +160,7 @@ impl AppBuilder {
             bases: self.bases,
             data: self.data,
             signals: self.signals,
+            lamport: LamportClock::default(),
             origin: format!("gen{}@{}", std::process::id(), crate::host::name()),
         })))
     }

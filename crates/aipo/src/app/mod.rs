@@ -10,6 +10,7 @@ mod workflow;
 use std::fmt;
 use std::sync::Arc;
 
+use aipo_core::control::LamportClock;
 use aipo_core::message::{Body, Headers, TaskMeta, format_utc};
 use aipo_core::store::ResultRecord;
 use aipo_core::task::TaskOptions;
@@ -40,6 +41,7 @@ struct Parts {
     bases: Vec<Arc<dyn Base>>,
     data: Data,
     signals: Signals,
+    lamport: LamportClock,
     /// `gen{pid}@{host}`, the origin of what it sends.
     origin: String,
 }
@@ -119,6 +121,16 @@ impl App {
     /// The handle of a task that was sent before, here or elsewhere.
     pub fn result<T>(&self, id: impl Into<TaskId>) -> Handle<T> {
         Handle::new(self.clone(), id.into())
+    }
+
+    /// The clock that goes with what it tells and hears.
+    pub(crate) fn lamport(&self) -> &LamportClock {
+        &self.0.lamport
+    }
+
+    /// Who sends what it sends: `gen{pid}@{host}`.
+    pub(crate) fn origin(&self) -> &str {
+        &self.0.origin
     }
 
     pub(crate) fn registry(&self) -> &Registry {

@@ -4,13 +4,14 @@
 //! publishes it.
 
 use aipo_core::canvas::ResultNode;
+use aipo_core::control::{Event, events_notice};
 use aipo_core::message::{Embed, Headers, Properties, TaskMessage, TimeLimit, WireTime};
 use aipo_core::message::{repr_kwargs, repr_tuple};
 use aipo_core::store::{MAX_PRIORITY, Publish};
 use aipo_core::task::TaskOptions;
 use aipo_core::{Error, ErrorKind, QueueName, Result, Signature, TaskId};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::App;
 use crate::result::Handle;
@@ -58,7 +59,8 @@ impl App {
     /// Announces, publishes, and announces again.
     async fn publish(&self, outgoing: Vec<Outgoing>) -> Result<()> {
         let signals = self.signals();
-        if !signals.any() {
+        let tells = self.settings().task_send_sent_event;
+        if !signals.any() && !tells {
             let batch = outgoing.into_iter().map(Outgoing::into_publish).collect();
             return self.store().broker.publish(batch).await;
         }
@@ -80,7 +82,23 @@ impl App {
                 queue,
             });
         }
+        if tells {
+            self.tell_sent(&outgoing).await;
+        }
         Ok(())
+    }
+
+    /// Tells `task-sent`. The tasks are sent whether or not it succeeds.
+    async fn tell_sent(&self, outgoing: &[Outgoing]) {
+        let exchange = &self.settings().event_exchange;
+        let events = outgoing
+            .iter()
+            .map(|outgoing| self.event("task-sent", self.origin(), outgoing.told()));
+        let events: Vec<Event> = events.collect();
+        let notice = events_notice(exchange, &events);
+        if let Err(error) = self.store().bus.tell(vec![notice]).await {
+            tracing::warn!(%error, "telling that tasks were sent failed");
+        }
     }
 
     fn prepare<T>(&self, call: Call<T>, now: Timestamp) -> Result<Outgoing> {
@@ -209,6 +227,28 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    /// The fields of `task-sent`.
+    fn told(&self) -> Map<String, Value> {
+        let headers = &self.message.headers;
+        Map::from_iter(
+            [
+                ("uuid", json!(headers.id)),
+                ("root_id", json!(headers.root_id)),
+                ("parent_id", json!(headers.parent_id)),
+                ("name", json!(headers.task)),
+                ("args", json!(headers.argsrepr)),
+                ("kwargs", json!(headers.kwargsrepr)),
+                ("retries", json!(headers.retries)),
+                ("eta", json!(headers.eta)),
+                ("expires", json!(headers.expires)),
+                ("queue", json!(self.queue)),
+                ("exchange", json!("")),
+                ("routing_key", json!(self.queue)),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        )
+    }
+
     pub(super) fn into_publish(self) -> Publish {
         Publish {
             queue: self.queue,

@@ -69,7 +69,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | it failed: the store can't be reached, a check of `bench` did not hold, a question was answered with no |
+//! | 1 | it failed: the store can't be reached, a worker could not do what it was told, a check of `bench` did not hold, a question was answered with no |
 //! | 2 | a flag, an argument or a setting is wrong |
 //! | 3 | the task failed or was revoked, or what was asked for does not exist |
 //! | 4 | the task has not ended in the time given by `--wait` |
@@ -80,7 +80,9 @@ mod beat;
 mod bench;
 mod call;
 mod completions;
+mod control;
 mod dead;
+mod events;
 mod inspect;
 mod logging;
 mod options;
@@ -88,9 +90,11 @@ mod output;
 mod problem;
 mod purge;
 mod queues;
+mod remote;
 mod result;
 mod revoke;
 mod settings;
+mod status;
 mod tasks;
 mod values;
 mod worker;
@@ -127,6 +131,12 @@ pub enum Command {
     Revoke(revoke::Args),
     /// Ask the workers about themselves
     Inspect(inspect::Args),
+    /// Tell the workers what to do
+    Control(control::Args),
+    /// Show which workers are there
+    Status(status::Args),
+    /// Show what happens, as it happens
+    Events(events::Args),
     /// Show the settings
     Settings(settings::Args),
     /// Measure how fast a store is on this machine, and check that it loses nothing
@@ -148,6 +158,9 @@ impl Command {
             Self::Purge(args) => args.run(app).await,
             Self::Revoke(args) => args.run(app).await,
             Self::Inspect(args) => args.run(app).await,
+            Self::Control(args) => args.run(app).await,
+            Self::Status(args) => args.run(app).await,
+            Self::Events(args) => args.run(app).await,
             Self::Settings(args) => args.run(app),
             Self::Bench(args) => args.run(app).await,
         };

@@ -64,9 +64,9 @@ impl Args {
 
     async fn of_workers(&self, app: &App) -> Result<Exit, Problem> {
         let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for worker in app.workers().await? {
-            for task in worker.registered {
-                known.entry(task).or_default().push(worker.name.clone());
+        for (worker, tasks) in app.control().registered().await? {
+            for task in tasks {
+                known.entry(task).or_default().push(worker.clone());
             }
         }
         if self.json {

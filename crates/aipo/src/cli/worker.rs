@@ -1,5 +1,7 @@
 //! `worker`: runs the tasks of this program.
 
+use std::time::Duration;
+
 use aipo_core::url::redact;
 
 use super::problem::{Exit, Problem};
@@ -18,6 +20,21 @@ pub struct Args {
     /// Its name; %h stands for the host, %n for the app
     #[arg(short = 'n', long, value_name = "NAME")]
     hostname: Option<String>,
+    /// Tell what happens to tasks from the start; the setting worker_send_task_events otherwise
+    #[arg(short = 'E', long)]
+    task_events: bool,
+    /// How often it tells monitors that it is there
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = values::duration)]
+    heartbeat_interval: Duration,
+    /// Do not tell monitors that it is there
+    #[arg(long)]
+    without_heartbeat: bool,
+    /// Do not greet the other workers at the start
+    #[arg(long)]
+    without_mingle: bool,
+    /// What it does anyway, for those used to Celery
+    #[arg(long, hide = true)]
+    without_gossip: bool,
 }
 
 impl Args {
@@ -37,6 +54,14 @@ impl Args {
         }
         if let Some(name) = &self.hostname {
             worker = worker.name(name);
+        }
+        if self.task_events {
+            worker = worker.task_events();
+        }
+        let heartbeat = Some(self.heartbeat_interval).filter(|_| !self.without_heartbeat);
+        worker = worker.heartbeat(heartbeat);
+        if self.without_mingle {
+            worker = worker.without_mingle();
         }
         eprint!("{}", self.banner(&app));
         worker.run().await?;

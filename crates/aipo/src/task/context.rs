@@ -11,6 +11,7 @@ use aipo_core::store::ResultRecord;
 use aipo_core::task::{REDELIVERED, TaskResult};
 use aipo_core::{Error, ErrorKind, QueueName, Result, TaskId, TaskState};
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
@@ -206,6 +207,22 @@ impl Context {
         })?;
         let record = self.record(TaskState::from(state), value, None);
         self.0.parts.app.store().results.store(vec![record]).await
+    }
+
+    /// Tells an event of the task's own, `task-` and a name, with what goes with it, an object. Monitors take
+    /// the name in capitals for the task's state. Told at once, whether or not task events are on. Celery's
+    /// `send_event`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when `fields` is no object, otherwise what the store answers.
+    pub async fn send_event(&self, kind: &str, fields: Value) -> Result<()> {
+        let Value::Object(mut fields) = fields else {
+            let message = format!("the fields of event {kind:?} are no object");
+            return Err(Error::new(ErrorKind::Config, message));
+        };
+        fields.insert("uuid".to_owned(), self.id().as_str().into());
+        let app = &self.0.parts.app;
+        app.tell_event(app.event(kind, self.worker(), fields)).await
     }
 
     /// Whether it should stop: it was revoked, its worker lost the lease, or the worker stops at once.

@@ -13,7 +13,6 @@ use aipo_core::task::Failure;
 use aipo_core::{Result, TaskId, TaskState};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Notify;
 
 use super::Shared;
 use super::follow::{Then, takes_request};
@@ -24,7 +23,7 @@ use crate::app::{Work, new_id, not_a_workflow};
 const BATCH: usize = 8;
 
 /// Finishes chords until dropped.
-pub(crate) async fn chords(shared: Arc<Shared>, parts: Arc<Notify>) {
+pub(crate) async fn chords(shared: Arc<Shared>) {
     let lease = shared.app.settings().worker_lease.0;
     loop {
         match finish_complete(&shared.app, lease).await {
@@ -34,7 +33,7 @@ pub(crate) async fn chords(shared: Arc<Shared>, parts: Arc<Notify>) {
             Err(error) => tracing::warn!(%error, "finishing chords failed; trying again"),
         }
         tokio::select! {
-            () = parts.notified() => {}
+            () = shared.parts.notified() => {}
             () = tokio::time::sleep(lease / 2) => {}
         }
     }

@@ -6,14 +6,14 @@
 //! uncounted waits here until a slot is free and is counted then: what was fetched in excess
 //! (`worker_prefetch_multiplier` above 1), and what was started before.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aipo_core::ErrorKind;
 use aipo_core::store::{Delivery, DeliveryTag, Fetch};
-use tokio_util::sync::CancellationToken;
+use aipo_core::{ErrorKind, QueueName, Result};
+use tokio::sync::watch;
 
+use super::Shared;
 use super::backoff::Backoff;
 use super::process::process;
 use super::session::Session;
@@ -23,33 +23,35 @@ use super::suspect::{is_suspect, quarantine};
 /// How long one fetch waits. Nothing depends on it: a message ends the wait.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// Fetches until the worker stops or the lease is lost.
-pub(crate) async fn fetch(session: &Arc<Session>, slots: &Slots, stop: &CancellationToken) {
-    let extra = session.extra;
-    let mut held: VecDeque<Delivery> = VecDeque::new();
+/// Fetches until the worker stops or the lease is lost. `queues` tells when others are to be taken from.
+pub(crate) async fn fetch(session: &Arc<Session>, mut queues: watch::Receiver<Vec<QueueName>>) {
+    let Shared {
+        slots, held, stop, ..
+    } = &*session.shared;
     let mut backoff = Backoff::new();
     loop {
         let free = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
+            () = stop.warm.cancelled() => break,
             () = session.lost.cancelled() => break,
             free = slots.free() => free,
         };
-        if !held.is_empty() {
-            let batch: Vec<Delivery> = held.drain(..free.min(held.len())).collect();
+        let batch = held.take(free);
+        if !batch.is_empty() {
             start_held(session, slots, batch).await;
             continue;
         }
-        let request = Fetch {
-            max: free + extra,
-            started: free,
-            wait: WAIT,
-        };
+        let nowhere = queues.borrow().is_empty();
         let fetched = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
+            () = stop.warm.cancelled() => break,
             () = session.lost.cancelled() => break,
-            fetched = session.consumer.fetch(request) => fetched,
+            Ok(()) = queues.changed() => {
+                let queues = queues.borrow_and_update().clone();
+                take_from(session, queues).await;
+                continue;
+            }
+            fetched = next(session, free), if !nowhere => fetched,
         };
         match fetched {
             Ok(deliveries) => {
@@ -59,7 +61,7 @@ pub(crate) async fn fetch(session: &Arc<Session>, slots: &Slots, stop: &Cancella
                     .partition(|delivery| delivery.started);
                 let (suspects, waiting): (Vec<_>, Vec<_>) =
                     uncounted.into_iter().partition(is_suspect);
-                held.extend(waiting);
+                held.add(waiting);
                 if !started.is_empty() {
                     process(session, slots, started).await;
                 }
@@ -72,13 +74,41 @@ pub(crate) async fn fetch(session: &Arc<Session>, slots: &Slots, stop: &Cancella
                 tracing::warn!(%error, "fetching failed; trying again");
                 tokio::select! {
                     () = backoff.wait() => {}
-                    () = stop.cancelled() => break,
+                    () = stop.warm.cancelled() => break,
                 }
             }
         }
     }
-    for delivery in held {
+    for delivery in held.take(usize::MAX) {
         session.settler.hand_back(delivery.tag).await;
+    }
+}
+
+/// One fetch for the slots that are free, and what may be held beyond them.
+async fn next(session: &Session, free: usize) -> Result<Vec<Delivery>> {
+    let multiplier = session.app.settings().worker_prefetch_multiplier;
+    let extra = session.shared.slots.count() * (multiplier - 1);
+    let request = Fetch {
+        max: free + extra,
+        started: free,
+        wait: WAIT,
+    };
+    session.consumer.fetch(request).await
+}
+
+/// Takes from these queues from now on.
+async fn take_from(session: &Session, queues: Vec<QueueName>) {
+    let mut backoff = Backoff::new();
+    while let Err(error) = session.consumer.set_queues(queues.clone()).await {
+        if error.kind() == ErrorKind::LeaseLost {
+            // The next session begins with the new queues.
+            return session.lost.cancel();
+        }
+        tracing::warn!(%error, "changing the queues failed; trying again");
+        tokio::select! {
+            () = backoff.wait() => {}
+            () = session.stopping.cancelled() => return,
+        }
     }
 }
 

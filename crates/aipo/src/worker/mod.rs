@@ -7,12 +7,16 @@
 //! | file | role |
 //! |---|---|
 //! | `fetch` `decode` `gate` `slots` `run` `follow` `settle` | the steps, one file each; `process` puts them in order |
+//! | `announce` | each step told to the log, the signals and the events |
+//! | `held` `rates` `limits` | what waits for a slot; how often and how long tasks may run |
 //! | `suspect` | runs what was there at two crashes apart from its like |
 //! | `session` | one lease and everything that depends on it |
 //! | `chords` | finishes chords whose parts are all done |
 //! | `heartbeat` | renews the lease |
 //! | `maintenance` | brings back what dead workers held, deletes what has expired |
-//! | `status` | tells who works on what, ends what was revoked |
+//! | `tasks` | which run; ends those that were revoked |
+//! | `presence` `events` | tells that the worker is there, and what happens |
+//! | `mailbox` `commands` `mingle` | obeys and answers; greets the others |
 //! | `signals` | SIGTERM and its like |
 //!
 //! # Stopping
@@ -20,42 +24,59 @@
 //! is renewed. Cold, or when the grace period is over: running tasks are ended and handed back. A worker that
 //! is killed hands nothing back; others notice within two lease periods.
 
+mod announce;
 mod backoff;
 mod chords;
+mod commands;
 mod decode;
+mod events;
 mod fetch;
 mod follow;
 mod gate;
 mod heartbeat;
+mod held;
+mod limits;
+mod mailbox;
 mod maintenance;
+mod mingle;
+mod presence;
 mod process;
+mod rates;
 mod run;
 mod session;
 mod settle;
 mod signals;
 mod slots;
-mod status;
 mod suspect;
+mod tasks;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aipo_core::{QueueName, Result};
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use follow::then;
 pub(crate) use slots::Slot;
-pub use status::{ActiveTask, Totals, WorkerStatus};
 
 use crate::App;
 use crate::revoke::Revoked;
 use crate::signals::Signal;
 use backoff::Backoff;
+use events::{Events, Outbox};
+use held::Held;
+use limits::Limits;
+use mailbox::Mailbox;
+use rates::Rates;
 use slots::Slots;
-use status::Tasks;
+use tasks::Tasks;
+
+/// How long a worker that stops waits until its last events are told.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A worker that has not started.
 #[must_use = "a worker does nothing until it is started"]
@@ -64,6 +85,9 @@ pub struct WorkerBuilder {
     name: Option<String>,
     queues: Vec<QueueName>,
     concurrency: Option<usize>,
+    task_events: bool,
+    heartbeat: Option<Duration>,
+    mingle: bool,
 }
 
 /// A worker that runs in this process, until it is stopped. Dropping the handle does not stop it.
@@ -86,11 +110,21 @@ pub(crate) struct Stop {
 pub(crate) struct Shared {
     app: App,
     name: Arc<str>,
-    queues: Vec<QueueName>,
-    concurrency: usize,
+    /// The queues it takes from now.
+    queues: watch::Sender<Vec<QueueName>>,
+    slots: Slots,
     started: Timestamp,
-    tasks: Arc<Tasks>,
-    revoked: Arc<Revoked>,
+    tasks: Tasks,
+    held: Held,
+    revoked: Revoked,
+    rates: Rates,
+    limits: Limits,
+    events: Events,
+    /// How often it tells that it is there; never when `None`.
+    presence: Option<Duration>,
+    /// Whether it greets the others.
+    mingle: bool,
+    stop: Stop,
     /// Told when parts of chords were settled.
     parts: Arc<Notify>,
 }
@@ -102,6 +136,9 @@ impl WorkerBuilder {
             name: None,
             queues: Vec::new(),
             concurrency: None,
+            task_events: false,
+            heartbeat: Some(presence::HEARTBEAT),
+            mingle: true,
         }
     }
 
@@ -124,7 +161,27 @@ impl WorkerBuilder {
         self
     }
 
-    /// Starts it; it takes messages from now on.
+    /// Tells what happens to its tasks from the start; otherwise `worker_send_task_events` decides, and who asks for it
+    /// later. Celery's `-E`.
+    pub fn task_events(mut self) -> Self {
+        self.task_events = true;
+        self
+    }
+
+    /// How often it tells monitors that it is there, every two seconds by default; never when `None`. Celery's
+    /// `--heartbeat-interval` and `--without-heartbeat`.
+    pub fn heartbeat(mut self, every: Option<Duration>) -> Self {
+        self.heartbeat = every.map(|every| every.max(Duration::from_millis(100)));
+        self
+    }
+
+    /// Starts without greeting the other workers. Celery's `--without-mingle`.
+    pub fn without_mingle(mut self) -> Self {
+        self.mingle = false;
+        self
+    }
+
+    /// Starts it; it takes messages and obeys commands from now on.
     ///
     /// # Errors
     /// When the store can't be reached at all; later it waits for the store to come back.
@@ -137,24 +194,37 @@ impl WorkerBuilder {
             Some(name) => name.replace("%h", &host).replace("%n", app.name()).into(),
             None => format!("{}-{}@{host}", app.name(), std::process::id()).into(),
         };
+        let settings = app.settings();
+        let queues = if self.queues.is_empty() {
+            app.queues()
+        } else {
+            self.queues
+        };
+        let task_events = self.task_events || settings.worker_send_task_events;
+        let (events, outbox) = Events::new(app.clone(), name.clone(), task_events);
+        let stop = Stop::default();
         let shared = Arc::new(Shared {
             name: name.clone(),
-            queues: if self.queues.is_empty() {
-                app.queues()
-            } else {
-                self.queues
-            },
-            concurrency: self
-                .concurrency
-                .unwrap_or(app.settings().worker_concurrency),
+            queues: watch::Sender::new(queues),
+            slots: Slots::new(self.concurrency.unwrap_or(settings.worker_concurrency)),
             started: app.clock().now(),
-            tasks: Arc::default(),
-            revoked: Arc::default(),
+            tasks: Tasks::default(),
+            held: Held::default(),
+            revoked: Revoked::default(),
+            rates: Rates::default(),
+            limits: Limits::default(),
+            events,
+            presence: self.heartbeat,
+            mingle: self.mingle,
+            stop: stop.clone(),
             parts: Arc::default(),
             app,
         });
-        let stop = Stop::default();
-        let working = tokio::spawn(work(shared, stop.clone()));
+        let mailbox = match shared.app.settings().worker_enable_remote_control {
+            true => Some(mailbox::open(&shared).await),
+            false => None,
+        };
+        let working = tokio::spawn(work(shared, mailbox, outbox));
         Ok(Worker {
             name,
             stop,
@@ -214,29 +284,36 @@ impl Worker {
 }
 
 /// The life of a worker, session after session.
-async fn work(shared: Arc<Shared>, stop: Stop) -> Result<()> {
+async fn work(shared: Arc<Shared>, mailbox: Option<Mailbox>, outbox: Outbox) -> Result<()> {
     let app = &shared.app;
     let store = app.store();
-    let background = [
+    let ending = CancellationToken::new();
+    let telling = tokio::spawn({
+        let (shared, ending) = (shared.clone(), ending.clone());
+        async move { events::tell(&shared.events, outbox, ending).await }
+    });
+    let mut background = vec![
         tokio::spawn(maintenance::recover(
             store.clone(),
             app.settings().worker_lease.0,
         )),
         tokio::spawn(maintenance::sweep(store.clone())),
-        tokio::spawn(status::status(shared.clone())),
-        tokio::spawn(chords::chords(shared.clone(), shared.parts.clone())),
+        tokio::spawn(tasks::end_revoked(shared.clone())),
+        tokio::spawn(presence::presence(shared.clone())),
+        tokio::spawn(chords::chords(shared.clone())),
     ];
-    let queues: Vec<&str> = shared.queues.iter().map(QueueName::as_str).collect();
-    tracing::info!(worker = %shared.name, ?queues, concurrency = shared.concurrency, "worker ready");
+    background.extend(mailbox.map(|open| tokio::spawn(mailbox::serve(shared.clone(), open))));
+    let queues = shared.queues.borrow().clone();
+    tracing::info!(worker = %shared.name, ?queues, concurrency = shared.slots.count(), "worker ready");
     app.signals().send(&Signal::WorkerReady {
         worker: &shared.name,
     });
 
-    let slots = Slots::new(shared.concurrency);
+    let stop = &shared.stop;
     let mut backoff = Backoff::new();
     let mut result = Ok(());
     while !stop.warm.is_cancelled() {
-        result = session::session(&shared, &slots, &stop).await;
+        result = session::session(&shared).await;
         match &result {
             Ok(()) => backoff = Backoff::new(),
             Err(error) if !stop.warm.is_cancelled() => {
@@ -253,8 +330,10 @@ async fn work(shared: Arc<Shared>, stop: Stop) -> Result<()> {
     for role in background {
         role.abort();
     }
-    if let Err(error) = status::sign_off(&shared).await {
-        tracing::warn!(%error, "signing off failed; the worker is listed until its status expires");
+    presence::say_goodbye(&shared);
+    ending.cancel();
+    if tokio::time::timeout(LAST_WORDS, telling).await.is_err() {
+        tracing::warn!("the last events could not be told");
     }
     app.signals().send(&Signal::WorkerShutdown {
         worker: &shared.name,

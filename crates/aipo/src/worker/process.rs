@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use aipo_core::TaskState;
 use aipo_core::message::{Body, Embed, TaskMessage, repr_kwargs, repr_tuple};
@@ -11,6 +10,7 @@ use aipo_core::task::{Decision, Facts, Outcome, Policy, Stored, decide};
 use jiff::Timestamp;
 use serde_json::value::to_raw_value;
 
+use super::announce;
 use super::backoff::Backoff;
 use super::decode::{Request, decode};
 use super::follow::follow;
@@ -19,8 +19,8 @@ use super::run::{AfterRun, after_run, run};
 use super::session::Session;
 use super::settle::{settle_acknowledged, settlement};
 use super::slots::{Slot, Slots};
+use super::tasks::Running;
 use crate::app::AnyTask;
-use crate::signals::Signal;
 use crate::task::{Context, ContextParts, SoftLimit};
 
 /// Takes a slot for each delivery and lets the batch go its way.
@@ -55,7 +55,7 @@ pub(crate) async fn run_one(session: Arc<Session>, delivery: Delivery, slot: Slo
 async fn know_revoked(session: &Session) {
     let last = session.consumer.last_revoked();
     let mut backoff = Backoff::new();
-    while let Err(error) = session.revoked.update(&session.app, last).await {
+    while let Err(error) = session.shared.revoked.update(&session.app, last).await {
         tracing::warn!(%error, "asking for revoked tasks failed; trying again");
         tokio::select! {
             () = backoff.wait() => {}
@@ -73,24 +73,24 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
         queue,
         deliveries,
         message,
-        policy,
+        mut policy,
         task,
     } = request;
+    session
+        .shared
+        .limits
+        .apply(&message.headers.task, &mut policy);
     let TaskMessage {
         headers,
         properties,
         body,
     } = message;
-    app.signals().send(&Signal::TaskReceived {
-        headers: &headers,
-        queue: &queue,
-    });
     let now = app.clock().now();
     let facts = gate::Facts {
         headers: &headers,
         policy: &policy,
         deliveries,
-        revoked: session.revoked.of(&headers, now),
+        revoked: session.shared.revoked.of(&headers, now),
         now,
     };
     let (task, embed) = match Body::parse(&body) {
@@ -101,6 +101,13 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
         }
     };
     let gated = gate::gate(task, &facts);
+    if let Ok(task) = &gated
+        && let Err(until) = turn(&session, &headers.task, &**task, now)
+    {
+        tracing::debug!(task.id = %headers.id, task.name = headers.task, %until, "task is over its rate limit");
+        slot.end();
+        return session.settler.park(tag, until).await;
+    }
     let cx = Context::new(ContextParts {
         app: app.clone(),
         headers,
@@ -108,7 +115,7 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
         body,
         queue,
         deliveries,
-        worker: session.worker.clone(),
+        worker: session.shared.name.clone(),
         cancelled: session.interrupted.child_token(),
         soft_limit: SoftLimit::default(),
         slot: Some(slot.clone()),
@@ -126,13 +133,28 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
         Err(outcome) => conclude(outcome, &cx, &policy),
     };
     let work = follow(&cx, &mut decision);
-    announce(&session, &cx, &decision);
+    announce::concluded(&session, &cx, &decision);
     let settlement = settlement(&cx, tag, &policy, decision, work);
     slot.end();
     if ack_early {
-        settle_acknowledged(app, settlement, &session.parts, &session.interrupted).await;
+        settle_acknowledged(app, settlement, &session.shared.parts, &session.interrupted).await;
     } else {
         session.settler.settle(settlement).await;
+    }
+}
+
+/// Lets a task start, or says when its rate limit lets it try again.
+fn turn(
+    session: &Session,
+    name: &str,
+    task: &dyn AnyTask,
+    now: Timestamp,
+) -> Result<(), Timestamp> {
+    let settings = session.app.settings();
+    let rates = &session.shared.rates;
+    match rates.limit(name, task.options(), settings) {
+        Some(limit) if !settings.worker_disable_rate_limits => rates.turn(name, limit, now),
+        _ => Ok(()),
     }
 }
 
@@ -172,9 +194,13 @@ async fn execute(
     task: &Arc<dyn AnyTask>,
     policy: &Policy,
 ) -> Decision {
-    let signals = session.app.signals();
-    let _listed = session.tasks.list(cx);
-    signals.send(&Signal::TaskPrerun { cx });
+    announce::received(session, cx);
+    let _listed = session.shared.tasks.list(Running {
+        cx: cx.clone(),
+        started: session.app.clock().now(),
+        acknowledged: !policy.acks_late,
+    });
+    announce::started(session, cx);
     if policy.track_started
         && let Err(error) = session.app.store().results.store(vec![started(cx)]).await
     {
@@ -183,12 +209,7 @@ async fn execute(
     let outcome = run(task, cx, policy, &session.interrupted).await;
     let decision = conclude(outcome, cx, policy);
     after_run(task, cx, &event(&decision)).await;
-    let duration = cx.running_for();
-    signals.send(&Signal::TaskPostrun {
-        cx,
-        state: decision.state.as_ref(),
-        duration,
-    });
+    announce::has_run(session, cx, &decision);
     decision
 }
 
@@ -208,56 +229,5 @@ fn event(decision: &Decision) -> AfterRun<'_> {
             AfterRun::Retry(failure)
         }
         _ => AfterRun::Other,
-    }
-}
-
-/// How long it is until the retry that was decided on.
-fn delay(decision: &Decision, now: Timestamp) -> Duration {
-    let when = decision.retry.as_ref().and_then(|retry| retry.when);
-    let at = when.map_or(now, |when| when.resolve(now));
-    Duration::try_from(at.duration_since(now)).unwrap_or_default()
-}
-
-/// Tells signals and the log what came of it.
-fn announce(session: &Session, cx: &Context, decision: &Decision) {
-    let signals = session.app.signals();
-    let headers = cx.headers();
-    let (id, name) = (cx.id(), headers.display_name());
-    let duration = cx.running_for();
-    let duration_ms = duration.as_millis() as u64;
-    session.tasks.count(decision.state.as_ref());
-    match (&decision.state, &decision.value) {
-        (Some(TaskState::Success), Stored::Value(value)) => {
-            tracing::info!(task.id = %id, task.name = name, duration_ms, "task succeeded");
-            signals.send(&Signal::TaskSuccess {
-                cx,
-                value,
-                duration,
-            });
-        }
-        (Some(TaskState::Failure), Stored::Exception(failure)) => {
-            let error = &failure.exception;
-            tracing::error!(task.id = %id, task.name = name, duration_ms, %error, "task failed");
-            signals.send(&Signal::TaskFailure { headers, failure });
-        }
-        (Some(TaskState::Retry), Stored::Exception(failure) | Stored::Told(failure)) => {
-            let error = &failure.exception;
-            let delay = delay(decision, session.app.clock().now());
-            let retry_in_ms = delay.as_millis() as u64;
-            tracing::warn!(task.id = %id, task.name = name, retry_in_ms, %error, "task will be retried");
-            signals.send(&Signal::TaskRetry {
-                headers,
-                failure,
-                delay,
-            });
-        }
-        (Some(TaskState::Revoked), Stored::Exception(failure)) => {
-            let reason = &failure.exception;
-            tracing::info!(task.id = %id, task.name = name, %reason, "task revoked");
-            signals.send(&Signal::TaskRevoked { headers, failure });
-        }
-        _ => {
-            tracing::info!(task.id = %id, task.name = name, verdict = ?decision.verdict, "task not finished here")
-        }
     }
 }

@@ -8,36 +8,24 @@ use std::time::Duration;
 
 use aipo_core::Result;
 use aipo_core::store::{Consumer, ConsumerOptions};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fetch::fetch;
 use super::heartbeat::heartbeat;
 use super::settle::Settler;
-use super::slots::Slots;
-use super::status::Tasks;
 use super::{Shared, Stop};
 use crate::App;
-use crate::revoke::Revoked;
 
 /// What the steps of a task share.
 pub(crate) struct Session {
     pub(crate) app: App,
-    /// The worker's name.
-    pub(crate) worker: Arc<str>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) consumer: Arc<dyn Consumer>,
     pub(crate) settler: Settler,
-    /// How many messages are held beyond the free slots.
-    pub(crate) extra: usize,
-    /// Told when parts of chords were settled.
-    pub(crate) parts: Arc<Notify>,
     /// What is on its way from delivery to settlement.
     pub(crate) running: TaskTracker,
-    /// The tasks that run, for control and status.
-    pub(crate) tasks: Arc<Tasks>,
-    /// What was revoked, as far as this worker knows.
-    pub(crate) revoked: Arc<Revoked>,
     /// Deliveries that are run one by one, see `suspect`.
     pub(crate) suspects: Suspects,
     /// Cancelled when the worker takes no more messages.
@@ -60,15 +48,19 @@ pub(crate) struct Suspects {
 ///
 /// # Errors
 /// When the store refuses the consumer.
-pub(crate) async fn session(shared: &Shared, slots: &Slots, stop: &Stop) -> Result<()> {
+pub(crate) async fn session(shared: &Arc<Shared>) -> Result<()> {
     let settings = shared.app.settings();
+    let stop = &shared.stop;
+    // Before it is known what the queues are, so that no change of them is missed.
+    let queues = shared.queues.subscribe();
+    let first_queues = queues.borrow().clone();
     let consumer: Arc<dyn Consumer> = shared
         .app
         .store()
         .broker
         .consume(ConsumerOptions {
             name: shared.name.to_string(),
-            queues: shared.queues.clone(),
+            queues: first_queues,
             lease: settings.worker_lease.0,
         })
         .await?
@@ -83,16 +75,12 @@ pub(crate) async fn session(shared: &Shared, slots: &Slots, stop: &Stop) -> Resu
     let settling = tokio::spawn(settling);
     let session = Arc::new(Session {
         app: shared.app.clone(),
-        worker: shared.name.clone(),
+        shared: shared.clone(),
         consumer: consumer.clone(),
         settler,
-        extra: shared.concurrency * (settings.worker_prefetch_multiplier - 1),
         running: TaskTracker::new(),
-        tasks: shared.tasks.clone(),
-        revoked: shared.revoked.clone(),
-        parts: shared.parts.clone(),
         suspects: Suspects {
-            places: Arc::new(Semaphore::new(shared.concurrency)),
+            places: Arc::new(Semaphore::new(shared.slots.count())),
             turn: Semaphore::new(1),
         },
         stopping: stop.warm.clone(),
@@ -105,7 +93,7 @@ pub(crate) async fn session(shared: &Shared, slots: &Slots, stop: &Stop) -> Resu
         lost.clone(),
     ));
 
-    fetch(&session, slots, &stop.warm).await;
+    fetch(&session, queues).await;
 
     // The lease is renewed for as long as tasks run; only then does the heart stop.
     finish_running(

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | after the outcome is stored, in one atomic step with it | late ack, the default: a crash before it runs the task again |
 //! | before the task runs | `acks_late = false`: a crash loses the task rather than running it twice |
+//! | never, but parked | its rate limit says that its turn has not come |
 //! | never, but handed back | it was fetched and not started when the worker stopped, or interrupted |
 //! | never | the lease was lost: the message belongs to another worker by now |
 //!
@@ -22,6 +23,7 @@ use aipo_core::store::{
 };
 use aipo_core::task::{Decision, NextRun, Parameters, Policy, Retry, Stored};
 use aipo_core::{ErrorKind, Result, TaskState};
+use jiff::Timestamp;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -90,6 +92,11 @@ impl Settler {
     /// Gives a delivery back that was not run.
     pub(crate) async fn hand_back(&self, tag: DeliveryTag) {
         self.settle(bare(tag, Verdict::Release)).await;
+    }
+
+    /// Puts a delivery aside whose turn has not come.
+    pub(crate) async fn park(&self, tag: DeliveryTag, until: Timestamp) {
+        self.settle(bare(tag, Verdict::Park { until })).await;
     }
 }
 

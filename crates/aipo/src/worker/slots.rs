@@ -5,13 +5,56 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// The most that a worker can grow to.
+const MAX_SLOTS: usize = 100_000;
+
 /// The slots of one worker.
 #[derive(Clone)]
-pub(crate) struct Slots(Arc<Semaphore>);
+pub(crate) struct Slots(Arc<Pool>);
+
+struct Pool {
+    free: Arc<Semaphore>,
+    size: Mutex<Size>,
+}
+
+struct Size {
+    slots: usize,
+    /// How many of those that are still occupied go away when they become free.
+    excess: usize,
+}
 
 impl Slots {
     pub(crate) fn new(count: usize) -> Self {
-        Self(Arc::new(Semaphore::new(count)))
+        Self(Arc::new(Pool {
+            free: Arc::new(Semaphore::new(count)),
+            size: Mutex::new(Size {
+                slots: count,
+                excess: 0,
+            }),
+        }))
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.size().slots
+    }
+
+    /// Makes so many more.
+    pub(crate) fn grow(&self, by: usize) {
+        let mut size = self.0.size();
+        let by = by.min(MAX_SLOTS.saturating_sub(size.slots));
+        size.slots += by;
+        let kept = by.min(size.excess);
+        size.excess -= kept;
+        self.0.free.add_permits(by - kept);
+    }
+
+    /// Makes so many fewer, but leaves at least one. Those that are occupied go when their task has ended.
+    pub(crate) fn shrink(&self, by: usize) {
+        let mut size = self.0.size();
+        let by = by.min(size.slots - 1);
+        size.slots -= by;
+        size.excess += by - self.0.free.forget_permits(by);
     }
 
     /// Waits until a slot is free and says how many are. They are not taken: a task that waits to
@@ -19,25 +62,42 @@ impl Slots {
     pub(crate) async fn free(&self) -> usize {
         let permit = self
             .0
+            .free
             .acquire()
             .await
             .expect("the semaphore is never closed");
         drop(permit);
-        self.0.available_permits().max(1)
+        self.0.free.available_permits().max(1)
     }
 
     /// Takes a slot.
     pub(crate) async fn take(&self) -> Slot {
-        let permit = acquire(&self.0).await;
+        let permit = acquire(&self.0.free).await;
         let holding = Holding {
             permit: Some(permit),
             lent: 0,
             ended: false,
         };
         Slot(Arc::new(Occupied {
-            slots: self.0.clone(),
+            pool: self.0.clone(),
             holding: Mutex::new(holding),
         }))
+    }
+}
+
+impl Pool {
+    /// Takes a slot back, unless it is one too many.
+    fn release(&self, permit: Option<OwnedSemaphorePermit>) {
+        let Some(permit) = permit else { return };
+        let mut size = self.size();
+        if size.excess > 0 {
+            size.excess -= 1;
+            permit.forget();
+        }
+    }
+
+    fn size(&self) -> MutexGuard<'_, Size> {
+        self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -54,7 +114,7 @@ async fn acquire(slots: &Arc<Semaphore>) -> OwnedSemaphorePermit {
 pub(crate) struct Slot(Arc<Occupied>);
 
 struct Occupied {
-    slots: Arc<Semaphore>,
+    pool: Arc<Pool>,
     holding: Mutex<Holding>,
 }
 
@@ -71,13 +131,13 @@ impl Slot {
         {
             let mut holding = self.holding();
             holding.lent += 1;
-            holding.permit = None;
+            self.0.pool.release(holding.permit.take());
         }
         let lent = Lent(self);
         let output = waiting.await;
         // The wait is over but still counted as lent, so that no other wait of this task, ending
         // at the same time, gets a second slot for it.
-        let permit = acquire(&self.0.slots).await;
+        let permit = acquire(&self.0.pool.free).await;
         drop(lent);
         let mut holding = self.holding();
         if holding.lent == 0 && !holding.ended && holding.permit.is_none() {
@@ -90,7 +150,7 @@ impl Slot {
     pub(crate) fn end(&self) {
         let mut holding = self.holding();
         holding.ended = true;
-        holding.permit = None;
+        self.0.pool.release(holding.permit.take());
     }
 
     fn holding(&self) -> MutexGuard<'_, Holding> {
@@ -111,7 +171,7 @@ impl Drop for Lent<'_> {
         let mut holding = self.0.holding();
         holding.lent -= 1;
         if holding.lent == 0 && !holding.ended && holding.permit.is_none() {
-            holding.permit = self.0.0.slots.clone().try_acquire_owned().ok();
+            holding.permit = self.0.0.pool.free.clone().try_acquire_owned().ok();
         }
     }
 }
@@ -129,9 +189,9 @@ mod tests {
             other.end();
         })
         .await;
-        assert_eq!(slots.0.available_permits(), 0);
+        assert_eq!(slots.0.free.available_permits(), 0);
         slot.end();
-        assert_eq!(slots.0.available_permits(), 1);
+        assert_eq!(slots.0.free.available_permits(), 1);
     }
 
     #[tokio::test]
@@ -140,9 +200,9 @@ mod tests {
         let slot = slots.take().await;
         let wait = || slot.lend(tokio::task::yield_now());
         tokio::join!(wait(), wait(), wait());
-        assert_eq!(slots.0.available_permits(), 0);
+        assert_eq!(slots.0.free.available_permits(), 0);
         slot.end();
-        assert_eq!(slots.0.available_permits(), 1);
+        assert_eq!(slots.0.free.available_permits(), 1);
     }
 
     #[tokio::test]
@@ -154,8 +214,34 @@ mod tests {
             () = slot.lend(std::future::pending()) => unreachable!("pending never ends"),
             () = async {} => {}
         }
-        assert_eq!(slots.0.available_permits(), 0);
+        assert_eq!(slots.0.free.available_permits(), 0);
         slot.end();
-        assert_eq!(slots.0.available_permits(), 1);
+        assert_eq!(slots.0.free.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_slot_too_many_goes_away_when_it_is_free() {
+        let slots = Slots::new(3);
+        let (one, two) = (slots.take().await, slots.take().await);
+        slots.shrink(9);
+        assert_eq!(slots.count(), 1);
+        assert_eq!(slots.0.free.available_permits(), 0);
+        one.end();
+        assert_eq!(slots.0.free.available_permits(), 0);
+        two.end();
+        assert_eq!(slots.0.free.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn growing_keeps_what_was_to_go_first() {
+        let slots = Slots::new(2);
+        let (one, two) = (slots.take().await, slots.take().await);
+        slots.shrink(1);
+        slots.grow(2);
+        assert_eq!(slots.count(), 3);
+        assert_eq!(slots.0.free.available_permits(), 1);
+        one.end();
+        two.end();
+        assert_eq!(slots.0.free.available_permits(), 3);
     }
 }

@@ -1,6 +1,8 @@
 //! The integration tests of this crate, in one binary.
 
 mod conformance;
+mod control;
+mod events;
 mod macros;
 mod memory;
 mod retry;

@@ -709,31 +709,6 @@ async fn progress_can_be_seen_while_a_task_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn workers_can_be_seen_with_what_they_do() {
-    let (gate, mut starts) = gate();
-    let app = app(gated_app(&gate)).await;
-    let worker = app
-        .worker()
-        .name("w1@%h")
-        .concurrency(3)
-        .start()
-        .await
-        .expect("a worker");
-    app.send(gated::s(1)).await.expect("sent");
-    starts.recv().await.expect("started");
-    // The next heartbeat tells of it.
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let workers = app.workers().await.expect("answered");
-    assert_eq!(workers.len(), 1);
-    assert_eq!(workers[0].name, worker.name());
-    assert_eq!(workers[0].concurrency, 3);
-    assert_eq!(workers[0].active[0].name, "gated");
-    assert_eq!(workers[0].active[0].args, "(1,)");
-    worker.abort().await.expect("stopped");
-    assert_eq!(app.workers().await.expect("answered"), []);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_message_that_is_too_large_is_refused_where_it_is_sent() {
     let builder = App::builder("t").task(answers::task());
     let app = app(builder.settings(|settings| settings.task_max_message_size = 1000)).await;
