@@ -1,0 +1,1 @@
+"""What the tests stand on: servers and workers of their own, started and ended here."""

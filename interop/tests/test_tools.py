@@ -1,0 +1,372 @@
+"""Celery's commands against an aipo worker beside a Python worker, and aipo's against both."""
+
+import json
+
+import pytest
+
+from harness.place import CELERY
+from harness.program import PATIENCE_SECS
+
+NODES = {"rust@here", "python@here"}
+
+
+def inspect(place, *words):
+    """The answers of `celery inspect`, by node."""
+    return json.loads(place.celery("inspect", "-t", 5, "-j", *words))
+
+
+def control(place, *words, node="rust@here"):
+    """The answer of one node to `celery control`."""
+    [answers] = [json.loads(place.celery("control", "-t", 5, "-d", node, "-j", *words))]
+    return answers[node] if isinstance(answers, dict) else answers[0][node]
+
+
+def shape(value):
+    """What a value is made of: names and types, of lists the first entry."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in sorted(value.items())}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return "number" if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value).__name__
+
+
+@pytest.fixture
+def busy(duo):
+    """Each worker runs one task, and one with an ETA waits for each."""
+    gates = {"rust": duo.gate(), "python": duo.gate()}
+    running = {}
+    scheduled = {}
+    for prefix, queue in [("interop", "rust"), ("py", "python")]:
+        running[queue] = duo.send(f"{prefix}.hold", gates[queue].path, queue=queue)
+        gates[queue].wait_until_somebody_waits()
+        scheduled[queue] = duo.send(f"{prefix}.add", 1, 2, queue=queue, countdown=3600, priority=3)
+    duo.python.wait_for_line(f"{scheduled['python'].id}] received")
+    yield running, scheduled
+    for queue in gates:
+        scheduled[queue].revoke(wait=True, timeout=5)
+        gates[queue].open()
+        running[queue].get(timeout=PATIENCE_SECS)
+
+
+def test_ping(duo):
+    assert inspect(duo, "ping") == {node: {"ok": "pong"} for node in NODES}
+
+
+def test_status(duo):
+    words = duo.celery("status", "-t", 5)
+    assert "2 nodes online." in words
+    assert all(f"{node}: OK" in words for node in NODES)
+
+
+def test_ping_of_one_node_and_of_none(duo):
+    assert inspect(duo, "ping", "-d", "rust@here") == {"rust@here": {"ok": "pong"}}
+    duo.celery("inspect", "-t", 1, "-d", "nobody@here", "ping", status=69)
+
+
+def test_stats(duo):
+    stats = inspect(duo, "stats")
+    rust, python = shape(stats["rust@here"]), shape(stats["python@here"])
+
+    # What a pool tells of itself is its own; that there is one is not.
+    pools = rust.pop("pool"), python.pop("pool")
+    assert rust.pop("total").keys() is not None and python.pop("total") is not None
+    assert rust == python
+    assert {"implementation", "max-concurrency", "processes"} <= pools[0].keys() & pools[1].keys()
+    told = stats["rust@here"]
+    assert told["pid"] == duo.rust.pid
+    assert told["pool"]["max-concurrency"] == 4
+    assert told["pool"]["processes"] == [duo.rust.pid]
+    assert told["broker"]["port"] == duo.port
+    assert told["broker"]["virtual_host"] == str(duo.db)
+    assert told["broker"]["transport"] == "redis"
+
+
+def test_totals_are_counted_by_name(duo):
+    before = inspect(duo, "stats")["rust@here"]["total"].get("interop.add", 0)
+    duo.run("interop.add", 1, 2)
+    assert inspect(duo, "stats")["rust@here"]["total"]["interop.add"] == before + 1
+
+
+def test_active(duo, busy):
+    running, _ = busy
+    active = inspect(duo, "active")
+
+    [rust], [python] = active["rust@here"], active["python@here"]
+    assert shape(rust) == shape(python)
+    assert (rust["id"], rust["name"], rust["type"]) == (running["rust"].id, "interop.hold", "interop.hold")
+    assert rust["hostname"] == "rust@here"
+    assert rust["worker_pid"] == duo.rust.pid
+    assert rust["delivery_info"]["routing_key"] == "rust"
+
+
+def test_scheduled(duo, busy):
+    _, scheduled = busy
+    told = inspect(duo, "scheduled")
+
+    [rust], [python] = told["rust@here"], told["python@here"]
+    assert shape(rust) == shape(python)
+    assert rust["request"]["id"] == scheduled["rust"].id
+    assert rust["request"]["delivery_info"]["priority"] == 3
+
+
+def test_reserved(duo):
+    """Both hold more than they can run, as far as they take more than that at all."""
+    reserved = inspect(duo, "reserved")
+    assert reserved.keys() == NODES
+    assert all(isinstance(tasks, list) for tasks in reserved.values())
+
+
+def test_query_task(duo, busy):
+    running, _ = busy
+    ids = [running["rust"].id, running["python"].id, "nobody"]
+    told = inspect(duo, "query_task", *ids)
+
+    for queue in ["rust", "python"]:
+        [(task_id, [state, info])] = told[f"{queue}@here"].items()
+        assert (task_id, state) == (running[queue].id, "active")
+        assert info["id"] == task_id
+
+
+def test_registered(duo):
+    registered = inspect(duo, "registered")
+
+    assert "interop.add" in registered["rust@here"]
+    assert "py.add" in registered["python@here"]
+    assert registered["rust@here"] == sorted(registered["rust@here"])
+    assert not any(name.startswith("celery.") for name in registered["rust@here"])
+
+
+def test_active_queues(duo):
+    told = inspect(duo, "active_queues")
+
+    [rust], [python] = told["rust@here"], told["python@here"]
+    assert (rust["name"], rust["routing_key"]) == ("rust", "rust")
+    assert shape(rust) == shape(python)
+
+
+def test_revoked(duo):
+    duo.app.control.revoke("never-to-be-sent", reply=True, timeout=5)
+
+    for node, ids in inspect(duo, "revoked").items():
+        assert "never-to-be-sent" in ids, node
+
+
+def test_conf(duo):
+    conf = inspect(duo, "conf")
+
+    assert conf.keys() == NODES
+    assert isinstance(conf["rust@here"], dict)
+    assert "broker_url" in conf["rust@here"]
+
+
+def test_conf_hides_passwords(new_place):
+    place = new_place()
+    try:
+        place.redis.acl_setuser("user", enabled=True, passwords=["+hidden"], categories=["+@all"], keys=["*"], channels=["*"])
+        url = place.url.replace("redis://", "redis://user:hidden@")
+        place.aipo_worker("rust", broker_url=url)
+        told = place.celery("inspect", "-t", 5, "-j", "conf") + place.celery("inspect", "-t", 5, "-j", "stats")
+        assert "hidden" not in told
+    finally:
+        place.redis.acl_deluser("user")
+        place.close()
+
+
+def test_report(duo):
+    for node, answer in inspect(duo, "report").items():
+        assert "software" in answer["ok"], node
+
+
+def test_clock(duo):
+    for node, answer in inspect(duo, "clock").items():
+        assert isinstance(answer["clock"], int), node
+
+
+@pytest.mark.parametrize("command", ["memsample", "memdump", "objgraph"])
+def test_what_looks_into_pythons_memory_answers_all_the_same(duo, command):
+    words = [command] if command != "objgraph" else ["objgraph", "Request", "1", "1"]
+    told = json.loads(duo.celery("inspect", "-t", 5, "-j", "-d", "rust@here", *words))
+    assert "rust@here" in told
+
+
+def test_an_unknown_command_is_an_error_on_both(duo):
+    replies = duo.app.control.broadcast("nosuchcommand", reply=True, timeout=5)
+    told = {node: answer for reply in replies for node, answer in reply.items()}
+    assert told == {node: {"error": "KeyError('nosuchcommand')"} for node in NODES}
+
+
+def test_patterns_choose_nodes(duo):
+    glob = duo.app.control.inspect(pattern="rust*", matcher="glob", timeout=5).ping()
+    assert glob.keys() == {"rust@here"}
+    regex = duo.app.control.inspect(pattern="^(rust|python)@", matcher="pcre", timeout=5).ping()
+    assert regex.keys() == NODES
+
+
+COMMANDS = [
+    (["rate_limit", "{}.add", "10/m"], "new rate limit set successfully"),
+    (["rate_limit", "{}.add", "0"], "rate limit disabled successfully"),
+    (["time_limit", "{}.add", "60", "50"], "time limits set successfully"),
+    (["time_limit", "{}.add", "60"], "time limits set successfully"),
+    (["add_consumer", "extra"], "add consumer extra"),
+    (["cancel_consumer", "extra"], "no longer consuming from extra"),
+    (["pool_grow", "2"], "pool will grow"),
+    (["pool_shrink", "2"], "pool will shrink"),
+    (["enable_events"], "task events enabled"),
+    (["enable_events"], "task events already enabled"),
+    (["disable_events"], "task events disabled"),
+    (["disable_events"], "task events already disabled"),
+]
+
+
+def test_control_commands_answer_as_pythons(duo):
+    for node, prefix in [("python@here", "py"), ("rust@here", "interop")]:
+        for words, answer in COMMANDS:
+            words = [word.format(prefix) for word in words]
+            assert control(duo, *words, node=node) == {"ok": answer}, (node, words)
+
+
+ERRORS = [
+    ["rate_limit", "nowhere", "10/m"],
+    ["rate_limit", "{}.add", "often"],
+    ["time_limit", "nowhere", "60"],
+    ["autoscale", "5", "2"],
+    ["pool_restart"],
+]
+
+
+def test_control_errors_are_pythons(duo):
+    for words in ERRORS:
+        answers = []
+        for node, prefix in [("python@here", "py"), ("rust@here", "interop")]:
+            answers.append(control(duo, *[word.format(prefix) for word in words], node=node))
+        assert answers[0] == answers[1], words
+        assert "error" in answers[0]
+
+
+def test_a_queue_that_is_added_is_worked_on(duo):
+    control(duo, "add_consumer", "another")
+    assert duo.run("interop.add", 1, 2, queue="another") == 3
+    told = inspect(duo, "active_queues")["rust@here"]
+    assert {queue["name"] for queue in told} == {"rust", "another"}
+
+    control(duo, "cancel_consumer", "another")
+    told = inspect(duo, "active_queues")["rust@here"]
+    assert {queue["name"] for queue in told} == {"rust"}
+
+
+def test_the_pool_grows_and_shrinks(duo):
+    def slots():
+        return inspect(duo, "stats")["rust@here"]["pool"]["max-concurrency"]
+
+    control(duo, "pool_grow", "3")
+    assert slots() == 7
+    control(duo, "pool_shrink", "3")
+    assert slots() == 4
+
+
+def test_a_time_limit_given_while_running_holds(duo):
+    from celery.exceptions import TimeLimitExceeded
+
+    control(duo, "time_limit", "interop.endless", "1")
+    gate = duo.gate()
+    result = duo.send("interop.endless", gate.path)
+    assert gate.read() == "running"
+    with pytest.raises(TimeLimitExceeded):
+        result.get(timeout=PATIENCE_SECS)
+
+
+def test_shutdown_ends_the_worker(place):
+    worker = place.aipo_worker("rust")
+    place.app.control.shutdown(destination=["rust@here"])
+    assert worker.wait() == 0
+
+
+def test_events_have_the_same_fields_from_both(duo):
+    """`celery events --dump` prints what both tell of the same tasks."""
+    duo.app.control.enable_events(reply=True, timeout=5)
+    heard = {"rust@here": {}, "python@here": {}}
+
+    def listen(event):
+        if event["type"].startswith("task-") and event.get("hostname") in heard:
+            heard[event["hostname"]].setdefault(event["type"], event)
+
+    with duo.app.connection_for_read() as connection:
+        receiver = duo.app.events.Receiver(connection, handlers={"*": listen})
+        with receiver.consumer_context() as (_, _, _):
+            for prefix, queue in [("interop", "rust"), ("py", "python")]:
+                for name, args in [("add", (1, 2)), ("fail", ("boom",)), ("retry_twice", ())]:
+                    result = duo.send(f"{prefix}.{name}", *args, queue=queue)
+                    result.get(timeout=PATIENCE_SECS, propagate=False)
+            wanted = {"task-received", "task-started", "task-succeeded", "task-failed", "task-retried"}
+            while not all(wanted <= types.keys() for types in heard.values()):
+                connection.drain_events(timeout=PATIENCE_SECS)
+    duo.app.control.disable_events(reply=True, timeout=5)
+
+    for kind in sorted(wanted):
+        rust, python = shape(heard["rust@here"][kind]), shape(heard["python@here"][kind])
+        # Without it a monitor in another time zone does not shift the time; see docs/celery.md.
+        del python["utcoffset"]
+        assert rust == python, kind
+
+
+def test_events_dump_shows_heartbeats_of_both(duo):
+    dump = duo.python_program([CELERY, "-A", "pyapp", "events", "--dump"])
+    for node in NODES:
+        assert "heartbeat" in dump.wait_for_line(f"{node} [")
+    dump.stop()
+
+
+def test_python_workers_meet_aipo_when_they_start(place):
+    """Mingle: a Python worker asks its neighbours for what is revoked, and aipo answers."""
+    place.aipo_worker("rust")
+    place.app.control.revoke("early", reply=True, timeout=5)
+    python = place.python_worker("python")
+    python.wait_for_line("mingle: sync with 1 nodes")
+    python.wait_for_line("mingle: sync complete")
+
+    result = place.send("py.add", 1, 2, queue="python", task_id="early")
+    assert place.aipo_result(result.id, status=3)["status"] == "REVOKED"
+
+
+def test_pythons_log_has_nothing_to_complain_of(duo):
+    """The last test of this file: all that came before went through the Python worker's control as well."""
+    complaints = [
+        line for line in duo.python.output.splitlines() if ": ERROR/" in line or ": CRITICAL/" in line
+    ]
+    expected = ["py.fail", "rate limit", "nosuchcommand", "pool_restart", "autoscale", "often"]
+    assert [line for line in complaints if not any(word in line for word in expected)] == []
+
+
+# aipo's own commands, which speak the same language.
+
+
+def test_aipo_asks_both_kinds(duo):
+    told = json.loads(duo.aipo("inspect", "ping", "-t", 5, "--json"))
+    assert told == {node: {"ok": "pong"} for node in NODES}
+
+
+@pytest.mark.parametrize("command", ["stats", "active", "scheduled", "registered", "active_queues", "conf", "clock"])
+def test_aipo_inspect_gets_what_celery_inspect_gets(duo, command):
+    ours = json.loads(duo.aipo("inspect", command, "-t", 5, "--json"))
+    assert shape(ours["python@here"]).keys() == shape(inspect(duo, command)["python@here"]).keys() if isinstance(
+        ours["python@here"], dict
+    ) else isinstance(ours["python@here"], list)
+    assert ours.keys() == NODES
+
+
+def test_aipo_status(duo):
+    words = duo.aipo("status", "-t", 5)
+    assert all(node in words for node in NODES)
+
+
+def test_aipo_control_reaches_python(duo):
+    told = duo.aipo("control", "-t", 5, "-d", "python@here", "--json", "pool_grow", "1")
+    assert "pool will grow" in told
+    duo.aipo("control", "-t", 5, "-d", "python@here", "pool_shrink", "1")
+
+
+def test_aipo_events_hears_python(duo):
+    events = duo.aipo_program("events", "--json")
+    for node in NODES:
+        events.wait_for_line(node)
+    events.stop()
