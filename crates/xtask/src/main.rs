@@ -6,6 +6,7 @@
 //! | `kill` | `kill` | workers killed at random while 20,000 tasks run |
 //! | `docs` | `docs` | writes the generated pages of `docs/` |
 //! | `golden` | `golden` | captures again what Celery really sends and stores |
+//! | `interop` | `interop` | the tests beside real Celery |
 //!
 //! Only the standard library is used, so that this program builds at once everywhere and shares
 //! nothing with what it checks: a workspace that does not compile is a failed step, told as one.
@@ -14,12 +15,15 @@
 
 mod args;
 mod cargo;
+mod conformance;
 mod docs;
 mod features;
 mod golden;
+mod interop;
 mod kill;
 mod links;
 mod process;
+mod python;
 mod summary;
 mod test;
 mod tools;
@@ -40,6 +44,7 @@ usage: cargo xtask <command>
   kill [OPTION...]                  the SIGKILL test; `cargo xtask kill --help` lists the options
   docs [--check]                    write the generated pages of docs/, or only compare them
   golden [--check]                  capture what Celery sends and stores, or only compare it
+  interop [OPTION...]               the tests beside real Celery; the options are pytest's
 ";
 
 fn main() -> ExitCode {
@@ -50,6 +55,7 @@ fn main() -> ExitCode {
         Some("kill") => kill::main(args),
         Some("docs") => docs::main(args),
         Some("golden") => golden::main(args),
+        Some("interop") => interop::main(args),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

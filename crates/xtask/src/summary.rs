@@ -75,6 +75,30 @@ pub(crate) fn of_libtest(output: &str) -> Option<Counted> {
     counted
 }
 
+/// Reads pytest's last line: `== 3 passed, 1 skipped, 2 xfailed, 1 warning in 66.73s (0:01:06) ==`. A test
+/// that is known to fail, and fails, is not counted: it says itself why, and fails when it passes.
+pub(crate) fn of_pytest(output: &str) -> Option<Counted> {
+    let output = without_colours(output);
+    let line = output.lines().rev().find(|line| {
+        let line = line.trim_matches(['=', ' ']);
+        line.starts_with(|first: char| first.is_ascii_digit()) && line.contains(" in ")
+    })?;
+    let (counts, _) = line.trim_matches(['=', ' ']).split_once(" in ")?;
+    let mut counted = Counted::default();
+    for part in counts.split(", ") {
+        let (count, what) = part.split_once(' ')?;
+        let count: usize = count.parse().ok()?;
+        match what {
+            "passed" => counted.passed += count,
+            "skipped" | "deselected" => counted.skipped += count,
+            "xfailed" | "warning" | "warnings" => {}
+            // Failed, errors, passed against expectation, and whatever else pytest may come to know.
+            _ => counted.failed += count,
+        }
+    }
+    Some(counted)
+}
+
 /// The text without terminal escapes.
 fn without_colours(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -151,6 +175,25 @@ test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 7 filtered out; 
 ";
         assert_eq!(of_libtest(output), counted(5, 2, 1));
         assert_eq!(of_libtest("error: could not compile `aipo`"), None);
+    }
+
+    #[test]
+    fn reads_what_pytest_says() {
+        let check = |text: &str, expected| assert_eq!(of_pytest(text), expected, "{text}");
+        check(
+            "..x\n27 passed, 1 xfailed in 66.73s (0:01:06)\n",
+            counted(27, 0, 0),
+        );
+        check(
+            "===== 2 failed, 58 passed, 3 skipped, 1 warning, 4 errors in 10.42s =====",
+            counted(58, 6, 3),
+        );
+        check(
+            "= 1 passed, 1 xpassed, 2 deselected in 0.1s =",
+            counted(1, 1, 2),
+        );
+        check("no tests ran in 0.01s", None);
+        check("error: unrecognized arguments", None);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `cargo xtask test`: everything that CI does, in the order in which mistakes are cheapest to find.
 
+use std::fmt;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::args::{Args, Misused};
 use crate::cargo::{EVERYTHING, cargo};
-use crate::{Result, features, kill, links, process, summary, tools, usage};
+use crate::{Result, conformance, features, interop, kill, links, process, summary, tools, usage};
 
 /// One thing that CI checks.
 struct Step {
@@ -66,11 +67,33 @@ const STEPS: &[Step] = &[
         run: golden,
     },
     Step {
+        name: "interop",
+        what: "aipo and real Celery understand each other, both ways",
+        run: interop::check,
+    },
+    Step {
+        name: "conformance",
+        what: "Celery's own integration tests pass with a worker made with aipo",
+        run: conformance::check,
+    },
+    Step {
         name: "links",
         what: "links between documents lead somewhere",
         run: links::check,
     },
 ];
+
+/// Why a step could not check anything here: it has neither passed nor failed.
+#[derive(Debug)]
+pub(crate) struct NotRun(pub(crate) String);
+
+impl fmt::Display for NotRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotRun {}
 
 /// Runs the steps and tells what came of them.
 pub(crate) fn main(mut args: Args) -> ExitCode {
@@ -130,6 +153,7 @@ fn run(steps: &[&Step], keep_going: bool) -> Report {
                 report.passed += 1;
                 ("ok", words)
             }
+            Err(error) if error.is::<NotRun>() => ("not run", error.to_string()),
             Err(error) => {
                 report.failed += 1;
                 ("FAILED", error.to_string())
@@ -145,7 +169,7 @@ impl Report {
     fn add(&mut self, step: &Step, verdict: &str, took: &str, words: &str) {
         let words = words.lines().next().unwrap_or_default();
         let (name, what) = (step.name, step.what);
-        let line = format!("{name:9} {verdict:7} {took:>7}  {what}. {words}");
+        let line = format!("{name:11} {verdict:7} {took:>7}  {what}. {words}");
         self.lines.push(line.trim_end().to_owned());
     }
 
@@ -285,13 +309,31 @@ mod tests {
     fn a_step_that_was_not_run_is_told() {
         let report = run(&[&BAD, &GOOD], false);
         assert!(
-            report.lines[0].starts_with("bad       FAILED "),
+            report.lines[0].starts_with("bad         FAILED "),
             "{report:?}"
         );
         assert!(
-            report.lines[1].starts_with("good      not run"),
+            report.lines[1].starts_with("good        not run"),
             "{report:?}"
         );
+    }
+
+    #[test]
+    fn a_step_that_can_not_run_has_neither_passed_nor_failed() {
+        const ELSEWHERE: Step = Step {
+            name: "elsewhere",
+            what: "needs what is not here",
+            run: || Err(NotRun("it is not here".to_owned()).into()),
+        };
+        let report = run(&[&ELSEWHERE, &GOOD], false);
+        assert_eq!((report.passed, report.failed), (1, 0), "{report:?}");
+        assert!(
+            report.lines[0].starts_with("elsewhere   not run"),
+            "{report:?}"
+        );
+        assert!(report.lines[0].ends_with(". it is not here"), "{report:?}");
+        let alone = run(&[&ELSEWHERE], false);
+        assert_eq!(alone.exit_code(), ExitCode::FAILURE, "nothing was checked");
     }
 
     #[test]
