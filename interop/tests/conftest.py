@@ -1,6 +1,7 @@
 """Fixtures: a Redis server for each test process, and databases on it."""
 
 import itertools
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from harness.server import DATABASES, redis_server
 
 
 def pytest_sessionstart(session):
+    # So that fixtures end what they started also when the run itself is ended.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not session.config.option.collectonly:
         if not Path(AIPO).is_file():
             pytest.exit(f"{AIPO} is missing: cargo build -p interop-app, or set AIPO_INTEROP_APP", 2)

@@ -8,17 +8,19 @@ from harness.place import CELERY
 from harness.program import PATIENCE_SECS
 
 NODES = {"rust@here", "python@here"}
+# Where the nodes are named, Celery's commands do not wait for more once all have answered.
+BOTH = ["-t", "30", "-d", "rust@here,python@here"]
 
 
 def inspect(place, *words):
     """The answers of `celery inspect`, by node."""
-    return json.loads(place.celery("inspect", "-t", 5, "-j", *words))
+    return json.loads(place.celery("inspect", *BOTH, "-j", *words))
 
 
 def control(place, *words, node="rust@here"):
     """The answer of one node to `celery control`."""
-    [answers] = [json.loads(place.celery("control", "-t", 5, "-d", node, "-j", *words))]
-    return answers[node] if isinstance(answers, dict) else answers[0][node]
+    [answer] = json.loads(place.celery("control", "-t", 30, "-d", node, "-j", *words))
+    return answer[node]
 
 
 def shape(value):
@@ -43,7 +45,7 @@ def busy(duo):
     duo.python.wait_for_line(f"{scheduled['python'].id}] received")
     yield running, scheduled
     for queue in gates:
-        scheduled[queue].revoke(wait=True, timeout=5)
+        duo.app.control.revoke(scheduled[queue].id, destination=list(NODES), reply=True, timeout=30)
         gates[queue].open()
         running[queue].get(timeout=PATIENCE_SECS)
 
@@ -53,13 +55,14 @@ def test_ping(duo):
 
 
 def test_status(duo):
-    words = duo.celery("status", "-t", 5)
+    words = duo.celery("status", *BOTH)
     assert "2 nodes online." in words
     assert all(f"{node}: OK" in words for node in NODES)
 
 
 def test_ping_of_one_node_and_of_none(duo):
-    assert inspect(duo, "ping", "-d", "rust@here") == {"rust@here": {"ok": "pong"}}
+    one = json.loads(duo.celery("inspect", "-t", 30, "-d", "rust@here", "-j", "ping"))
+    assert one == {"rust@here": {"ok": "pong"}}
     duo.celery("inspect", "-t", 1, "-d", "nobody@here", "ping", status=69)
 
 
@@ -103,9 +106,12 @@ def test_scheduled(duo, busy):
     _, scheduled = busy
     told = inspect(duo, "scheduled")
 
-    [rust], [python] = told["rust@here"], told["python@here"]
+    [rust], [python] = (
+        # What was revoked before its time may still be listed.
+        [entry for entry in told[f"{queue}@here"] if entry["request"]["id"] == scheduled[queue].id]
+        for queue in ["rust", "python"]
+    )
     assert shape(rust) == shape(python)
-    assert rust["request"]["id"] == scheduled["rust"].id
     assert rust["request"]["delivery_info"]["priority"] == 3
 
 
@@ -145,7 +151,7 @@ def test_active_queues(duo):
 
 
 def test_revoked(duo):
-    duo.app.control.revoke("never-to-be-sent", reply=True, timeout=5)
+    duo.app.control.revoke("never-to-be-sent", destination=list(NODES), reply=True, timeout=30)
 
     for node, ids in inspect(duo, "revoked").items():
         assert "never-to-be-sent" in ids, node
@@ -155,8 +161,7 @@ def test_conf(duo):
     conf = inspect(duo, "conf")
 
     assert conf.keys() == NODES
-    assert isinstance(conf["rust@here"], dict)
-    assert "broker_url" in conf["rust@here"]
+    assert all(isinstance(settings, dict) for settings in conf.values())
 
 
 def test_conf_hides_passwords(new_place):
@@ -165,7 +170,8 @@ def test_conf_hides_passwords(new_place):
         place.redis.acl_setuser("user", enabled=True, passwords=["+hidden"], categories=["+@all"], keys=["*"], channels=["*"])
         url = place.url.replace("redis://", "redis://user:hidden@")
         place.aipo_worker("rust", broker_url=url)
-        told = place.celery("inspect", "-t", 5, "-j", "conf") + place.celery("inspect", "-t", 5, "-j", "stats")
+        one = ["inspect", "-t", 30, "-d", "rust@here", "-j"]
+        told = place.celery(*one, "conf") + place.celery(*one, "stats") + place.celery(*one, "report")
         assert "hidden" not in told
     finally:
         place.redis.acl_deluser("user")
@@ -185,20 +191,20 @@ def test_clock(duo):
 @pytest.mark.parametrize("command", ["memsample", "memdump", "objgraph"])
 def test_what_looks_into_pythons_memory_answers_all_the_same(duo, command):
     words = [command] if command != "objgraph" else ["objgraph", "Request", "1", "1"]
-    told = json.loads(duo.celery("inspect", "-t", 5, "-j", "-d", "rust@here", *words))
+    told = json.loads(duo.celery("inspect", "-t", 30, "-j", "-d", "rust@here", *words))
     assert "rust@here" in told
 
 
 def test_an_unknown_command_is_an_error_on_both(duo):
-    replies = duo.app.control.broadcast("nosuchcommand", reply=True, timeout=5)
+    replies = duo.app.control.broadcast("nosuchcommand", destination=list(NODES), reply=True, timeout=30)
     told = {node: answer for reply in replies for node, answer in reply.items()}
     assert told == {node: {"error": "KeyError('nosuchcommand')"} for node in NODES}
 
 
 def test_patterns_choose_nodes(duo):
-    glob = duo.app.control.inspect(pattern="rust*", matcher="glob", timeout=5).ping()
+    glob = duo.app.control.inspect(pattern="rust*", matcher="glob", timeout=3).ping()
     assert glob.keys() == {"rust@here"}
-    regex = duo.app.control.inspect(pattern="^(rust|python)@", matcher="pcre", timeout=5).ping()
+    regex = duo.app.control.inspect(pattern="^(rust|python)@", matcher="pcre", timeout=3).ping()
     assert regex.keys() == NODES
 
 
@@ -283,7 +289,7 @@ def test_shutdown_ends_the_worker(place):
 
 def test_events_have_the_same_fields_from_both(duo):
     """`celery events --dump` prints what both tell of the same tasks."""
-    duo.app.control.enable_events(reply=True, timeout=5)
+    duo.app.control.enable_events(destination=list(NODES), reply=True, timeout=30)
     heard = {"rust@here": {}, "python@here": {}}
 
     def listen(event):
@@ -300,7 +306,7 @@ def test_events_have_the_same_fields_from_both(duo):
             wanted = {"task-received", "task-started", "task-succeeded", "task-failed", "task-retried"}
             while not all(wanted <= types.keys() for types in heard.values()):
                 connection.drain_events(timeout=PATIENCE_SECS)
-    duo.app.control.disable_events(reply=True, timeout=5)
+    duo.app.control.disable_events(destination=list(NODES), reply=True, timeout=30)
 
     for kind in sorted(wanted):
         rust, python = shape(heard["rust@here"][kind]), shape(heard["python@here"][kind])
@@ -319,7 +325,7 @@ def test_events_dump_shows_heartbeats_of_both(duo):
 def test_python_workers_meet_aipo_when_they_start(place):
     """Mingle: a Python worker asks its neighbours for what is revoked, and aipo answers."""
     place.aipo_worker("rust")
-    place.app.control.revoke("early", reply=True, timeout=5)
+    place.app.control.revoke("early", destination=["rust@here"], reply=True, timeout=30)
     python = place.python_worker("python")
     python.wait_for_line("mingle: sync with 1 nodes")
     python.wait_for_line("mingle: sync complete")
@@ -341,28 +347,28 @@ def test_pythons_log_has_nothing_to_complain_of(duo):
 
 
 def test_aipo_asks_both_kinds(duo):
-    told = json.loads(duo.aipo("inspect", "ping", "-t", 5, "--json"))
+    told = json.loads(duo.aipo("inspect", "ping", *BOTH, "--json"))
     assert told == {node: {"ok": "pong"} for node in NODES}
 
 
 @pytest.mark.parametrize("command", ["stats", "active", "scheduled", "registered", "active_queues", "conf", "clock"])
 def test_aipo_inspect_gets_what_celery_inspect_gets(duo, command):
-    ours = json.loads(duo.aipo("inspect", command, "-t", 5, "--json"))
-    assert shape(ours["python@here"]).keys() == shape(inspect(duo, command)["python@here"]).keys() if isinstance(
-        ours["python@here"], dict
-    ) else isinstance(ours["python@here"], list)
-    assert ours.keys() == NODES
+    ours = json.loads(duo.aipo("inspect", command, *BOTH, "--json"))
+    theirs = inspect(duo, command)
+    assert {node: shape(answer) for node, answer in ours.items()} == {
+        node: shape(answer) for node, answer in theirs.items()
+    }
 
 
 def test_aipo_status(duo):
-    words = duo.aipo("status", "-t", 5)
+    words = duo.aipo("status", *BOTH)
     assert all(node in words for node in NODES)
 
 
 def test_aipo_control_reaches_python(duo):
-    told = duo.aipo("control", "-t", 5, "-d", "python@here", "--json", "pool_grow", "1")
+    told = duo.aipo("control", "-t", 30, "-d", "python@here", "--json", "pool_grow", "1")
     assert "pool will grow" in told
-    duo.aipo("control", "-t", 5, "-d", "python@here", "pool_shrink", "1")
+    duo.aipo("control", "-t", 30, "-d", "python@here", "pool_shrink", "1")
 
 
 def test_aipo_events_hears_python(duo):

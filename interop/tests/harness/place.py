@@ -65,9 +65,9 @@ class Place:
         assert done.returncode == status, f"celery {words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def python_program(self, words, **conf):
+    def python_program(self, words, env=None, **conf):
         """Starts a program that uses `pyapp`."""
-        program = Program(words, self.python_env(**conf), cwd=INTEROP)
+        program = Program(words, {**self.python_env(**conf), **(env or {})}, cwd=INTEROP)
         self.programs.append(program)
         return program
 

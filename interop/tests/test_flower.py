@@ -1,0 +1,224 @@
+"""Flower beside an aipo worker and a Python worker: every page, and every call of its API that concerns workers
+and tasks. What Flower says of the Python worker is the measure."""
+
+import json
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from harness.place import CELERY
+from harness.program import PATIENCE_SECS
+from harness.server import free_port
+
+NODES = ["rust@here", "python@here"]
+# Flower has no signal for what it has heard; it is asked again at this pace.
+PACE_SECS = 0.1
+
+
+class Flower:
+    """A running Flower."""
+
+    def __init__(self, place):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        words = [CELERY, "-A", "pyapp", "flower", "--address=127.0.0.1", f"--port={port}", "--inspect_timeout=5000"]
+        self.program = place.python_program(words, {"FLOWER_UNAUTHENTICATED_API": "true"})
+        self.program.wait_for_line("Connected to redis://")
+
+    def ask(self, path, data=None, **query):
+        """Status and text of an answer; with `data` it is a POST of JSON."""
+        url = f"{self.url}{urllib.parse.quote(path)}"
+        if query:
+            url += "?" + urllib.parse.urlencode(query)
+        request = urllib.request.Request(url)
+        if data is not None:
+            request.data = json.dumps(data).encode() if data else b""
+            request.method = "POST"
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECS) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def get(self, path, **query):
+        """The text of a page, which must be there."""
+        status, text = self.ask(path, **query)
+        assert status == 200, f"{path}: {status}\n{text}\n{self.program.output}"
+        return text
+
+    def json(self, path, **query):
+        return json.loads(self.get(path, **query))
+
+    def post(self, path, data=None, **query):
+        """The answer to a POST, which must succeed."""
+        status, text = self.ask(path, data or {}, **query)
+        assert status == 200, f"{path}: {status}\n{text}\n{self.program.output}"
+        return json.loads(text)
+
+    def until(self, question):
+        """Asks until the answer is yes; gives it."""
+        pause = threading.Event()
+        for _ in range(int(PATIENCE_SECS / PACE_SECS)):
+            if answer := question():
+                return answer
+            pause.wait(PACE_SECS)
+        raise AssertionError(f"Flower has not heard of it\n{self.program.output}")
+
+    def knows(self, task_id, state):
+        """Waits until it has heard of a task's state; gives what it knows of the task."""
+
+        def asked():
+            status, text = self.ask(f"/api/task/info/{task_id}")
+            info = json.loads(text) if status == 200 else {}
+            return info if info.get("state") == state else None
+
+        return self.until(asked)
+
+
+@pytest.fixture(scope="module")
+def flower(duo):
+    flower = Flower(duo)
+    flower.until(lambda: set(flower.json("/api/workers", refresh=1)) >= set(NODES))
+    # Flower does this itself, every five seconds.
+    duo.app.control.enable_events(destination=NODES, reply=True, timeout=30)
+    return flower
+
+
+def test_workers_are_online_with_the_same_details(flower):
+    workers = flower.json("/api/workers", refresh=1)
+
+    rust, python = (workers[node] for node in NODES)
+    assert rust.keys() == python.keys()
+    assert flower.json("/api/workers", status=1) == {node: True for node in NODES}
+    assert rust["stats"]["pool"]["max-concurrency"] == 4
+    assert [queue["name"] for queue in rust["active_queues"]] == ["rust"]
+    assert "interop.add" in rust["registered"]
+
+
+@pytest.mark.parametrize("page", ["/", "/workers"])
+def test_the_list_of_workers(flower, page):
+    text = flower.get(page)
+    assert all(node in text for node in NODES)
+
+
+TABS = ["tab-pool", "tab-broker", "tab-queues", "tab-tasks", "tab-limits", "tab-config", "tab-system", "tab-other"]
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_the_page_of_a_worker(flower, node):
+    text = flower.get(f"/worker/{node}")
+
+    assert [tab for tab in TABS if f'id="{tab}"' not in text] == []
+    assert "127.0.0.1" in text
+    assert node.split("@")[0] in text
+
+
+def test_tasks_are_seen_from_start_to_end(flower, duo):
+    for prefix, queue in [("interop", "rust"), ("py", "python")]:
+        done = duo.send(f"{prefix}.add", 1, 2, queue=queue)
+        failed = duo.send(f"{prefix}.fail", "boom", queue=queue)
+        retried = duo.send(f"{prefix}.retry_later", queue=queue)
+
+        info = flower.knows(done.id, "SUCCESS")
+        assert (info["name"], info["args"], info["kwargs"], info["result"]) == (f"{prefix}.add", "(1, 2)", "{}", "3")
+        assert info["worker"] == f"{queue}@here"
+        assert info["runtime"] >= 0
+        assert "ValueError('boom')" in flower.knows(failed.id, "FAILURE")["exception"]
+        assert "printer is offline" in flower.knows(retried.id, "RETRY")["exception"]
+        for result in [done, failed, retried]:
+            assert result.id in flower.get(f"/task/{result.id}")
+        assert flower.json(f"/api/task/result/{done.id}")["result"] == 3
+        assert flower.json(f"/api/task/result/{failed.id}")["state"] == "FAILURE"
+
+
+def test_the_list_of_tasks(flower, duo):
+    result = duo.send("interop.add", 5, 6)
+    flower.knows(result.id, "SUCCESS")
+
+    assert result.id in flower.json("/api/tasks")
+    assert result.id in flower.json("/api/tasks", workername="rust@here", taskname="interop.add", state="SUCCESS")
+    assert result.id not in flower.json("/api/tasks", workername="python@here")
+    assert "interop.add" in flower.json("/api/task/types")["task-types"]
+    assert "Tasks" in flower.get("/tasks")
+    assert "flower_task_runtime_seconds" in flower.get("/metrics")
+
+
+def test_the_queues(flower, duo):
+    duo.aipo_send_all([{"task": "nowhere", "queue": "celery", "priority": n} for n in range(10)])
+    queues = {queue["name"]: queue["messages"] for queue in flower.json("/api/queues/length")["active_queues"]}
+    assert queues["rust"] == 0
+    assert "rust" in flower.get("/broker")
+    duo.redis.delete(*duo.redis.scan_iter("celery*"))
+
+
+def test_tasks_are_sent(flower, duo):
+    sent = flower.post("/api/task/send-task/interop.add", {"args": [1, 2], "queue": "rust"})
+    assert duo.app.AsyncResult(sent["task-id"]).get(timeout=PATIENCE_SECS) == 3
+
+    # By these Flower sends only what its own app knows.
+    sent = flower.post("/api/task/async-apply/shared.who", {"args": [], "queue": "rust"})
+    assert duo.app.AsyncResult(sent["task-id"]).get(timeout=PATIENCE_SECS) == "aipo"
+    told = flower.post("/api/task/apply/shared.who", {"args": [], "queue": "rust"})
+    assert (told["state"], told["result"]) == ("SUCCESS", "aipo")
+
+
+@pytest.mark.parametrize(("prefix", "queue"), [("interop", "rust"), ("py", "python")])
+def test_a_task_is_revoked(flower, duo, prefix, queue):
+    gate = duo.gate()
+    running = duo.send(f"{prefix}.endless", gate.path, queue=queue)
+    assert gate.read() == "running"
+    flower.knows(running.id, "STARTED")
+
+    flower.post(f"/api/task/revoke/{running.id}", terminate="true")
+
+    info = flower.knows(running.id, "REVOKED")
+    assert info["worker"] == f"{queue}@here"
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/api/worker/pool/grow/{}", {"n": 1}),
+        ("/api/worker/pool/shrink/{}", {"n": 1}),
+        ("/api/worker/pool/autoscale/{}", {"min": 1, "max": 2}),
+        ("/api/worker/pool/restart/{}", {}),
+        ("/api/worker/queue/add-consumer/{}", {"queue": "by-flower"}),
+        ("/api/worker/queue/cancel-consumer/{}", {"queue": "by-flower"}),
+        ("/api/task/rate-limit/shared.who", {"workername": "{}", "ratelimit": "100/m"}),
+        ("/api/task/rate-limit/shared.who", {"workername": "{}", "ratelimit": "0"}),
+        ("/api/task/timeout/shared.hold", {"workername": "{}", "hard": 100, "soft": 50}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_buttons_do_to_aipo_what_they_do_to_python(flower, path, query):
+    answers = []
+    for node in NODES:
+        words = {name: str(value).format(node) for name, value in query.items()}
+        status, text = flower.ask(path.format(node), {}, **words)
+        answers.append((status, text.replace(node, "NODE")))
+    assert answers[0] == answers[1]
+
+
+def test_the_button_that_shuts_down(flower, duo):
+    worker = duo.aipo_worker("elsewhere", name="other@here")
+    flower.until(lambda: "other@here" in flower.json("/api/workers", refresh=1))
+
+    flower.post("/api/worker/shutdown/other@here")
+
+    assert worker.wait() == 0
+    flower.until(lambda: not flower.json("/api/workers", status=1).get("other@here", False))
+
+
+def test_flowers_log_has_nothing_to_complain_of(flower):
+    """The last test of this file: all pages have been shown and all buttons pressed."""
+    refused = ["autoscale", "restart"]
+    complaints = [
+        line
+        for line in flower.program.output.splitlines()
+        if line.startswith(("[E ", "[W ", "Traceback")) and not any(word in line for word in refused)
+    ]
+    assert complaints == []
