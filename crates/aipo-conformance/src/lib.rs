@@ -235,7 +235,7 @@ macro_rules! conformance {
                     what_is_in_flight_stays,
                     tags_are_not_used_again,
                     a_fetch_that_waits_keeps_its_queues,
-                    a_close_ends_a_fetch_that_waits_for_earlier_queues,
+                    a_closed_consumer_takes_nothing_from_earlier_queues,
                     a_consumer_may_have_no_queues,
                     a_queue_named_twice_is_one,
                     other_consumers_keep_their_queues,

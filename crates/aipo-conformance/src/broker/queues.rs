@@ -102,7 +102,7 @@ pub async fn a_fetch_that_waits_keeps_its_queues(harness: &impl Harness) {
     }
 }
 
-pub async fn a_close_ends_a_fetch_that_waits_for_earlier_queues(harness: &impl Harness) {
+pub async fn a_closed_consumer_takes_nothing_from_earlier_queues(harness: &impl Harness) {
     let bed = Fixture::open(harness).await;
     let consumer = bed.consumer(&["a"]).await;
     let mut wait = consumer.fetch(Fetch {

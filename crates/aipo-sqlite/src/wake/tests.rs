@@ -2,12 +2,12 @@
 //! (see `RECHECK`), so what ends a wait was told.
 
 use aipo_core::message::Envelope;
-use aipo_core::store::{Address, Fetch, Notice, Publish, ResultRecord, Topic};
+use aipo_core::store::{Address, Fetch, Notice, Publish, ResultRecord, Settlement, Topic, Verdict};
 use aipo_core::{Clock, TaskState};
 
 use super::*;
 use crate::testing::{
-    A_MOMENT, Bed, FOR_EVER, GUARD, consumer, fetch, message, publish, still_waiting, within,
+    A_MOMENT, Bed, FOR_EVER, GUARD, ack, consumer, fetch, message, publish, still_waiting, within,
 };
 
 #[tokio::test]
@@ -95,6 +95,52 @@ async fn an_earlier_due_time_parked_by_another_handle_is_heard_of() {
     .await;
 
     assert_eq!(within(wait).await, ["soon"]);
+}
+
+#[tokio::test]
+async fn a_message_parked_again_by_another_handle_is_heard_of() {
+    let bed = Bed::new();
+    let (one, two) = (bed.connect().await, bed.connect().await);
+    publish(&two, [message("q", "a")]).await;
+    let holder = consumer(&two, &["q"]).await;
+    let take = Fetch {
+        max: 1,
+        started: 1,
+        wait: FOR_EVER,
+    };
+    let held = within(holder.fetch(take)).await.expect("fetch");
+    let consumer = consumer(&one, &["q"]).await;
+    let mut wait = Box::pin(fetch(&*consumer, 9));
+    still_waiting(&mut wait).await;
+
+    let until = Clock::system().after(A_MOMENT);
+    let park = Settlement {
+        verdict: Verdict::Park { until },
+        ..ack(&held[0])
+    };
+    holder.settle(vec![park]).await.expect("settle");
+
+    assert_eq!(within(wait).await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_close_ends_a_wait_for_queues_that_were_changed_since() {
+    let bed = Bed::new();
+    let store = bed.connect().await;
+    let consumer = consumer(&store, &["q"]).await;
+    let mut wait = consumer.fetch(Fetch {
+        max: 1,
+        started: 1,
+        wait: FOR_EVER,
+    });
+    still_waiting(&mut wait).await;
+    let other_queues = consumer.set_queues(vec!["other".into()]).await;
+    other_queues.expect("set queues");
+
+    consumer.close().await.expect("close");
+
+    let refused = within(wait).await.expect_err("it is closed");
+    assert_eq!(refused.kind(), ErrorKind::LeaseLost);
 }
 
 #[tokio::test]
