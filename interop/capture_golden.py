@@ -54,7 +54,10 @@ def capture(tap, folder, url, check):
     """Runs all cases; gives the files that changed."""
     # Imported here because importing the app reads the addresses that `main` has set.
     import tasks
-    from capture import messages, reprs, results
+    from capture import messages, reprs, results, written
+
+    rows = written.check(GOLDEN / "written.json")
+    print(f"kombu reads the {rows} values that aipo wrote", file=sys.stderr)
 
     # Two cases send tasks that have expired already, which Celery warns about.
     logging.getLogger("celery.app.base").setLevel(logging.ERROR)
@@ -83,6 +86,8 @@ def capture(tap, folder, url, check):
             result_files.put(name, golden)
         settle()
         message_files.put(*messages.capture_returned(tap, worker.stop))
+    for name, golden in results.capture_formatted(tap):
+        result_files.put(name, golden)
     empty_the_queues()
 
     with Worker(folder, url, conf={"result_extended": True}):

@@ -10,9 +10,12 @@ import json
 from importlib.metadata import version
 
 from kombu.compression import decompress
+from kombu.serialization import loads
+from kombu.utils.json import dumps
 
 from .scope import evaluate
 
+READ_AS_JSON = {"application/x-msgpack", "application/x-yaml"}
 SAO_PAULO = 'ZoneInfo("America/Sao_Paulo")'
 
 SENT = {
@@ -82,6 +85,9 @@ SENT = {
     "protocol_1_options": 'app_with(task_protocol=1).tasks["tasks.add"].apply_async('
     '(2, 3), countdown=30, expires=60, time_limit=9, link=add.s(10), link_error=elsewhere("tasks.alarm"))',
     "protocol_1_group_member": '[a := app_with(task_protocol=1).tasks["tasks.add"], group([a.s(1, 2), a.s(3, 4)]).apply_async()]',
+    "protocol_1_msgpack": 'app_with(task_protocol=1).tasks["tasks.add"].apply_async((2,), {"y": 3}, serializer="msgpack")',
+    "protocol_1_compressed": 'app_with(task_protocol=1).tasks["tasks.add"].apply_async((2,), {"y": 3}, compression="zlib")',
+    "protocol_1_nan": 'app_with(task_protocol=1).tasks["tasks.echo"].delay(float("nan"), 2**64)',
     "protocol_1_chain": '[a := app_with(task_protocol=1).tasks["tasks.add"], chain(a.s(1, 2), a.s(3), a.s(4)).apply_async()]',
     # Values that JSON has no type for, and values that test its limits.
     "type_datetime_aware": "echo.delay(datetime(2026, 1, 2, 3, 4, 5, 678901, timezone.utc))",
@@ -100,6 +106,7 @@ SENT = {
     "nan_and_infinity": 'echo.delay(float("nan"), float("inf"), float("-inf"))',
     "floats": "echo.delay(0.1, -0.0, 1e16, 1e-07, 1.7976931348623157e308, 5e-324)",
     "big_ints": "echo.delay(2**53 + 1, 2**63 - 1, -2**63, 2**64 - 1, 2**64, -2**63 - 1, 10**30)",
+    "big_ints_in_chain": "chain(add.s(2**64, 1), echo.s(10**30, 0.1, 1e22)).apply_async()",
     # Long and deep values: argsrepr and kwargsrepr are cut.
     "repr_deep": 'echo.delay([[[[1]]]], deep={"a": {"b": {"c": {"d": 1}}}})',
     "repr_long_text": 'echo.delay("x" * 2000, note="lorem ipsum " * 200)',
@@ -108,13 +115,27 @@ SENT = {
     # Serializers and compression. The body text of a binary serializer is null, see README.md.
     "msgpack": 'add.apply_async((2,), {"y": 3}, serializer="msgpack")',
     "msgpack_types": 'echo.apply_async((b"\\xff", "ol\u00e1", 1.5, None, 2**63, -1), serializer="msgpack")',
+    "msgpack_nested": 'echo.apply_async(([{"a": [None, {"b": b""}]}] * 20, "x" * 300, list(range(-40, 300, 17)), '
+    '{"k%d" % n: n * 0.25 for n in range(20)}, [2**31, 2**32, -2**31 - 1, -2**63, 2**64 - 1]), serializer="msgpack")',
+    "msgpack_nan": 'echo.apply_async((float("nan"), float("-inf"), 1e300), serializer="msgpack")',
+    "msgpack_chain": 'chain(add.s(1, 2), echo.s(b"\\xff")).apply_async(serializer="msgpack")',
     "yaml": 'add.apply_async((2,), {"y": 3}, serializer="yaml")',
     "yaml_types": 'echo.apply_async(("ol\u00e1", 1.5, None, True, "yes", [date(2026, 1, 2)]), serializer="yaml")',
+    "yaml_times": 'echo.apply_async((datetime(2026, 1, 2, 3, 4, 5, 678901, timezone.utc), datetime(2026, 1, 2, 3, 4, 5), '
+    f'datetime(2026, 1, 2, 3, 4, 5, 60, {SAO_PAULO}), {{"on": date(2026, 1, 2)}}), serializer="yaml")',
+    "yaml_numbers": 'echo.apply_async((2**64, -10**30, 1e16, -1e-07, 0.1, -0.0, float("inf"), float("nan"), 0), serializer="yaml")',
+    "yaml_texts": 'echo.apply_async(("", " a ", "yes", "012", "0x1f", "1:30", "1e5", "1.5", "~", "null", "2026-01-02", "- a", "# b", '
+    '"a: b", "[", "<<", "=", "!t", "&a", "*a", "%", "@", "line\\nline\\n", "tab\\t", "\\x00\\x07\\x7f\\x85\\u2028\\ufeff", '
+    '"\U0001f96c ol\u00e1", "it\'s \\"quoted\\" \\\\", "word " * 60, "\u65e5\u672c\u8a9e" * 50), serializer="yaml")',
+    "yaml_collections": 'echo.apply_async(([], {}, [[]], [[1, [2, {"a": []}]]], {"b": {"c": [1]}, "a": "x" * 200, "y" * 200: 1}, '
+    '{1: "int", 2.5: "float", None: "null", True: "bool"}, {3}, (1, (2,)), b"\\xff\\xfe" * 50, b"text"), serializer="yaml")',
+    "yaml_aliases": "echo.apply_async([shared := [1, {'a': 2}], shared, {'k': shared}], serializer='yaml')",
     "pickle": 'add.apply_async((2,), {"y": 3}, serializer="pickle")',
     "compression_zlib": 'echo.apply_async(("ol\u00e1 " * 50,), compression="zlib")',
     "compression_bzip2": 'echo.apply_async(("ol\u00e1 " * 50,), compression="bzip2")',
     "compression_lzma": 'echo.apply_async(("ol\u00e1 " * 50,), compression="lzma")',
     "compression_zstd": 'echo.apply_async(("ol\u00e1 " * 50,), compression="zstd")',
+    "compression_yaml": 'add.apply_async((2,), {"y": 3}, serializer="yaml", compression="zstd")',
     "compression_msgpack": 'add.apply_async((2,), {"y": 3}, serializer="msgpack", compression="zlib")',
 }
 
@@ -202,13 +223,35 @@ def golden(call, raw):
         "call": call,
         "envelope": envelope,
         "body": body_text(envelope),
+        **body_as_json(envelope),
     }
 
 
-def body_text(envelope):
-    """The body after base64 and decompression, or None where the serializer makes bytes, not text."""
+def serialized_body(envelope):
+    """The body after base64 and decompression."""
     body = base64.b64decode(envelope["body"])
     compression = envelope["headers"].get("compression")
-    if compression:
-        body = decompress(body, compression)
+    return decompress(body, compression) if compression else body
+
+
+def body_as_json(envelope):
+    """What the body would be in JSON, where it is in another serialisation that aipo reads."""
+    if envelope["content-type"] not in READ_AS_JSON:
+        return {}
+    value = loads(serialized_body(envelope), envelope["content-type"], envelope["content-encoding"], force=True)
+    return {"json": dumps(without_sets(value))}
+
+
+def without_sets(value):
+    """The value with lists in place of sets, which JSON has not."""
+    if isinstance(value, set):
+        return sorted(value)
+    if isinstance(value, dict):
+        return {key: without_sets(part) for key, part in value.items()}
+    return [without_sets(part) for part in value] if isinstance(value, list) else value
+
+
+def body_text(envelope):
+    """The body as text, or None where the serializer makes bytes."""
+    body = serialized_body(envelope)
     return None if envelope["content-encoding"] == "binary" else body.decode(envelope["content-encoding"])

@@ -1,11 +1,19 @@
 """Which result metas are captured, and how.
 
 `STORED` lists calls with the state whose meta is kept; `EXTENDED` the same for a worker that runs with
-`result_extended`. `SILENT` are calls after which nothing at all is stored. The functions below them
+`result_extended`. `FORMATTED` are metas in other serialisations and compressed. `SILENT` are calls after which nothing at all is stored. The functions below them
 are calls that need more than one step; they too keep the text of each step.
 """
 
+import base64
 import json
+
+from celery.backends.base import decompress_payload
+from kombu.serialization import registry
+from kombu.utils.json import dumps
+from redis import Redis
+
+import tasks
 
 from .scope import evaluate
 
@@ -79,6 +87,20 @@ EXTENDED = {
     "extended_routed": ('add.apply_async((1, 2), exchange="celery", routing_key="celery")', "SUCCESS"),
 }
 
+# Written by a backend with these settings, which every result that a worker stores goes through.
+FORMATTED = {
+    "format_msgpack": 'app_with(result_serializer="msgpack").backend.store_result("id", [2, "ol\u00e1", b"\\xff", None], "SUCCESS")',
+    "format_msgpack_failure": 'app_with(result_serializer="msgpack").backend.store_result("id", ValueError("boom", 42), "FAILURE")',
+    "format_yaml": 'app_with(result_serializer="yaml").backend.store_result("id", ["ol\u00e1", date(2026, 1, 2), 1e16], "SUCCESS")',
+    "format_yaml_failure": 'app_with(result_serializer="yaml").backend.store_result("id", ValueError("boom", 42), "FAILURE")',
+    "format_zlib": 'app_with(result_compression="zlib").backend.store_result("id", "ol\u00e1 " * 50, "SUCCESS")',
+    "format_bzip2": 'app_with(result_compression="bzip2").backend.store_result("id", "ol\u00e1 " * 50, "SUCCESS")',
+    "format_xz": 'app_with(result_compression="xz").backend.store_result("id", "ol\u00e1 " * 50, "SUCCESS")',
+    "format_zstd": 'app_with(result_compression="zstd").backend.store_result("id", "ol\u00e1 " * 50, "SUCCESS")',
+    "format_msgpack_zlib": 'app_with(result_serializer="msgpack", result_compression="zlib")'
+    '.backend.store_result("id", {"a": [1]}, "SUCCESS")',
+}
+
 SILENT = {
     "not_stored_ignore_raised": "ignore.delay()",
     "not_stored_ignore_result_task": "quiet.delay(1)",
@@ -95,6 +117,25 @@ def capture_stored(tap, cases):
     for name, (call, state) in cases.items():
         since = tap.mark()
         yield name, golden(tap, since, call, evaluate(call).id, state)
+
+
+def capture_formatted(tap):
+    """The goldens of `FORMATTED`, by name."""
+    for name, call in FORMATTED.items():
+        since = tap.mark()
+        Redis.from_url(tasks.app.conf.result_backend).delete(task_key("id"))
+        evaluate(call)
+        stored = tap.stored(since, task_key("id"), lambda text: True).encode("utf-8", "surrogateescape")
+        serialized = decompress_payload(stored)
+        serializer = "msgpack" if "msgpack" in name else "yaml" if "yaml" in name else "json"
+        content_type, encoding, _ = registry._encoders[serializer]
+        meta = registry.loads(serialized, content_type, encoding, force=True)
+        yield name, {
+            "call": call,
+            "key": task_key("id"),
+            "meta": dumps(meta),
+            "stored": base64.b64encode(stored).decode(),
+        }
 
 
 def capture_silent(tap, settle):

@@ -118,4 +118,5 @@ def writes(commands, key):
         # SET key value, SETEX key seconds value.
         position = {b"SET": 2, b"SETEX": 3}.get(command[0].upper())
         if position and command[1] == key.encode():
-            yield command[position].decode()
+            # Metas in msgpack, and compressed ones, are no text; their bytes come out of it again.
+            yield command[position].decode(errors="surrogateescape")

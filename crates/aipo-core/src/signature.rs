@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::id::{GroupId, QueueName, TaskId};
+use crate::message::{Compression, Serializer};
 
 /// A task's name, arguments and options. Celery's signature, without a type.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -44,6 +45,10 @@ pub struct CallOptions {
     pub ignore_result: Option<bool>,
     /// A name to show instead of the task's.
     pub shadow: Option<String>,
+    /// How the message is serialised; else the setting `task_serializer`.
+    pub serializer: Option<Serializer>,
+    /// How it is compressed; else the setting `task_compression`.
+    pub compression: Option<Compression>,
     /// Headers of the application's own.
     pub headers: Map<String, Value>,
     /// Where it stands in a workflow.

@@ -9,6 +9,7 @@
 //! | run tasks | [`App::worker`] |
 //! | ask workers and tell them what to do, hear what happens | [`App::control`], [`App::events`] |
 //! | share behaviour, watch | [`Base`], [`Signals`] |
+//! | exchange Python's own types | [`python`] |
 //! | test | [`testing`] |
 //!
 //! The guides in `docs/` teach in order; `ARCHITECTURE.md` is the map of the code.
@@ -36,7 +37,10 @@ pub use aipo_core::clock::Clock;
 pub use aipo_core::config::{SETTINGS, Seconds, Setting, Settings, SettingsBuilder};
 pub use aipo_core::control::{Event, ScheduledTask, TaskInfo};
 pub use aipo_core::error::{Error, ErrorKind, Result};
-pub use aipo_core::message::{ExceptionInfo, Headers, Properties, TaskMeta};
+pub use aipo_core::message::python;
+pub use aipo_core::message::{
+    Accept, Compression, ExceptionInfo, Headers, Properties, Serializer, TaskMeta,
+};
 pub use aipo_core::task::{
     ArgsReader, BadArguments, ErrorFilter, ErrorType, Failure, Parameter, Parameters, RateLimit,
     Retries, TaskArgs, TaskError, TaskOptions, TaskResult,
@@ -62,4 +66,6 @@ mod guides {
     struct Tasks;
     #[doc = include_str!("../../../docs/workers.md")]
     struct Workers;
+    #[doc = include_str!("../../../docs/messages.md")]
+    struct Messages;
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use aipo_core::message::{ExceptionInfo, TaskMeta};
+use aipo_core::message::{ExceptionInfo, TaskMeta, from_json};
 use aipo_core::store::Location;
 use aipo_core::{Error, ErrorKind, Result, TaskId, TaskState};
 use serde::de::DeserializeOwned;
@@ -103,8 +103,12 @@ impl<T> Handle<T> {
             .into_iter()
             .flatten()
             .next()
-            .map(|bytes| TaskMeta::decode(&bytes))
+            .map(|bytes| self.decode(&bytes))
             .transpose()
+    }
+
+    fn decode(&self, meta: &[u8]) -> Result<TaskMeta> {
+        TaskMeta::decode(meta, self.app.settings().result_read_limit())
     }
 
     /// Deletes its result.
@@ -139,7 +143,7 @@ impl<T> Handle<T> {
             Some(cx) => cx.without_slot(waiting).await?,
             None => waiting.await?,
         };
-        stored.map(|bytes| TaskMeta::decode(&bytes)).transpose()
+        stored.map(|bytes| self.decode(&bytes)).transpose()
     }
 }
 
@@ -176,7 +180,7 @@ impl<T: DeserializeOwned> Handle<T> {
                 id: self.id.clone(),
                 reason: exception().message(),
             }),
-            _ => serde_json::from_str(meta.result.get()).map_err(|source| {
+            _ => from_json(meta.result.get()).map_err(|source| {
                 let error = Error::new(ErrorKind::Codec, "the result is of another type");
                 WaitError::Store(error.with("task id", &self.id).caused_by(source))
             }),

@@ -8,6 +8,7 @@
 //!
 //! Its part of a chord is counted by the store, in the step that settles it.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::CanvasError;
@@ -19,18 +20,61 @@ use crate::message::{Embed, Headers};
 use crate::state::TaskState;
 use crate::task::Failure;
 
+/// What a message says of what comes after its task, read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Follows {
+    pub(super) callbacks: Vec<Value>,
+    pub(super) errbacks: Vec<Value>,
+    pub(super) chain: Vec<Value>,
+    pub(super) chord: Option<Value>,
+}
+
+impl Follows {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When a signature nests deeper than 128 levels.
+    pub fn read(embed: &Embed) -> Result<Self, CanvasError> {
+        let value = |raw: &RawValue| {
+            serde_json::from_str::<Value>(raw.get()).map_err(|error| CanvasError(error.to_string()))
+        };
+        let list = |raws: &Option<Vec<Box<RawValue>>>| {
+            raws.iter()
+                .flatten()
+                .map(|raw| value(raw))
+                .collect::<Result<Vec<Value>, CanvasError>>()
+        };
+        Ok(Self {
+            callbacks: list(&embed.callbacks)?,
+            errbacks: list(&embed.errbacks)?,
+            chain: list(&embed.chain)?,
+            chord: embed
+                .chord
+                .as_deref()
+                .map(value)
+                .transpose()?
+                .filter(|chord| !chord.is_null()),
+        })
+    }
+
+    /// The body of the chord that the task is part of.
+    pub fn chord(&self) -> Option<&Value> {
+        self.chord.as_ref()
+    }
+}
+
 /// Plans what follows a success, and gives the results it will have.
 ///
 /// # Errors
 /// When something that follows is no signature.
 pub fn follow_success(
     planner: &mut Planner<'_>,
-    embed: &Embed,
+    follows: &Follows,
     value: &Value,
 ) -> Result<Vec<ResultNode>, CanvasError> {
     let args = std::slice::from_ref(value);
     let mut children = Vec::new();
-    let callbacks = embed.callbacks.as_deref().unwrap_or_default();
+    let callbacks = &follows.callbacks;
     let mut callbacks = callbacks
         .iter()
         .map(Canvas::from_value)
@@ -48,7 +92,7 @@ pub fn follow_success(
     for callback in callbacks {
         children.extend(planner.apply(callback, args, Map::new())?);
     }
-    if let Some((next, rest)) = embed.chain.as_deref().and_then(<[Value]>::split_last) {
+    if let Some((next, rest)) = follows.chain.split_last() {
         let options = Map::from_iter([("chain".to_owned(), rest.to_vec().into())]);
         children.extend(planner.apply(Canvas::from_value(next)?, args, options)?);
     }
@@ -72,16 +116,12 @@ pub struct Ended<'a> {
 /// When something that follows is no signature.
 pub fn follow_failure(
     planner: &mut Planner<'_>,
-    embed: &Embed,
+    follows: &Follows,
     ended: &Ended<'_>,
 ) -> Result<Vec<ResultNode>, CanvasError> {
-    let chain = embed.chain.as_deref().unwrap_or_default();
+    let chain = &follows.chain;
     end_chain(planner.plan(), chain, &TaskState::Failure, ended.failure)?;
-    call_errbacks(
-        planner,
-        embed.errbacks.as_deref().unwrap_or_default(),
-        ended,
-    )
+    call_errbacks(planner, &follows.errbacks, ended)
 }
 
 /// Plans what follows a revoke.
@@ -90,10 +130,10 @@ pub fn follow_failure(
 /// When something that follows is no signature.
 pub fn follow_revoked(
     planner: &mut Planner<'_>,
-    embed: &Embed,
+    follows: &Follows,
     failure: &Failure,
 ) -> Result<(), CanvasError> {
-    let chain = embed.chain.as_deref().unwrap_or_default();
+    let chain = &follows.chain;
     end_chain(planner.plan(), chain, &TaskState::Revoked, failure)
 }
 

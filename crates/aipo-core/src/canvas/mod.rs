@@ -26,7 +26,7 @@ mod signature;
 mod steps;
 mod tree;
 
-pub use follow::{Ended, follow_failure, follow_revoked, follow_success};
+pub use follow::{Ended, Follows, follow_failure, follow_revoked, follow_success};
 pub use join::{JoinError, follow_chord};
 pub use plan::{Lineage, Plan, PlannedCall, PlannedFailure, PlannedPart, Planner};
 pub use replace::{add_to_chord, replace};

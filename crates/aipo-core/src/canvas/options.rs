@@ -1,5 +1,6 @@
 //! The options of a signature: how those of a call are merged in, and how a call takes them.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -106,12 +107,19 @@ pub(super) fn read(task: &Canvas) -> Result<CallOptions, CanvasError> {
         soft_time_limit: seconds("soft_time_limit")?,
         ignore_result: options.get("ignore_result").and_then(Value::as_bool),
         shadow: text("shadow")?,
+        serializer: named(text("serializer")?).map_err(|()| wrong("serializer"))?,
+        compression: named(text("compression")?).map_err(|()| wrong("compression"))?,
         headers: match options.get("headers") {
             Some(Value::Object(headers)) => headers.clone(),
             _ => Map::new(),
         },
         place,
     })
+}
+
+/// Something that is known by its name.
+fn named<T: FromStr>(name: Option<String>) -> Result<Option<T>, ()> {
+    name.map(|name| name.parse().map_err(|_| ())).transpose()
 }
 
 /// A moment as Celery writes one: ISO text, or seconds from now.
@@ -162,6 +170,15 @@ pub(super) fn write(call: &CallOptions) -> Map<String, Value> {
     put("soft_time_limit", call.soft_time_limit.map(seconds));
     put("ignore_result", call.ignore_result.map(Into::into));
     put("shadow", call.shadow.clone().map(Into::into));
+    put(
+        "serializer",
+        call.serializer.map(|serializer| serializer.name().into()),
+    );
+    put(
+        "compression",
+        call.compression
+            .map(|compression| compression.to_string().into()),
+    );
     if !call.headers.is_empty() {
         put("headers", Some(call.headers.clone().into()));
     }

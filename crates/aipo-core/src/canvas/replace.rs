@@ -3,13 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::CanvasError;
+use super::follow::Follows;
 use super::freeze::Frozen;
 use super::plan::Planner;
 use super::signature::{Canvas, Kind};
 use super::steps::{is_nothing, unchain};
 use super::tree::ResultNode;
 use crate::id::GroupId;
-use crate::message::{Embed, Headers};
+use crate::message::Headers;
 
 /// Plans what a task is replaced with: what waits for the task waits for that, what follows the task follows that.
 ///
@@ -19,7 +20,7 @@ pub fn replace(
     planner: &mut Planner<'_>,
     mut canvas: Canvas,
     headers: &Headers,
-    embed: &Embed,
+    follows: &Follows,
 ) -> Result<Option<ResultNode>, CanvasError> {
     if canvas.options.contains_key("chord") {
         let text = "A signature replacing a task must not be part of a chord";
@@ -30,10 +31,10 @@ pub fn replace(
     }
     let nesting = headers.replaced_task_nesting + 1;
     canvas = end_in_one_task(canvas);
-    for callback in embed.callbacks.iter().flatten() {
+    for callback in &follows.callbacks {
         canvas.link(callback);
     }
-    for errback in embed.errbacks.iter().flatten() {
+    for errback in &follows.errbacks {
         canvas.link_error(errback);
     }
     if matches!(canvas.kind, Kind::Chain(_)) {
@@ -56,9 +57,9 @@ pub fn replace(
         ..Frozen::default()
     };
     planner.freeze(&mut canvas, with);
-    let mut options = membership(headers, embed);
+    let mut options = membership(headers, follows);
     options.insert("replaced_task_nesting".to_owned(), nesting.into());
-    let rest = embed.chain.as_deref().unwrap_or_default();
+    let rest = &follows.chain;
     let rest = rest.iter().map(|step| {
         let mut step = Canvas::from_value(step)?;
         step.set("replaced_task_nesting", nesting);
@@ -100,25 +101,25 @@ pub fn add_to_chord(
     planner: &mut Planner<'_>,
     canvas: Canvas,
     headers: &Headers,
-    embed: &Embed,
+    follows: &Follows,
 ) -> Result<Option<ResultNode>, CanvasError> {
-    let Some((group, _)) = headers.group.as_ref().zip(embed.chord.as_ref()) else {
+    let Some((group, _)) = headers.group.as_ref().zip(follows.chord.as_ref()) else {
         let text = "Current task is not member of any chord";
         return Err(CanvasError(text.to_owned()));
     };
     planner.plan().grows.push(GroupId::from(group.as_str()));
-    planner.apply(canvas, &[], membership(headers, embed))
+    planner.apply(canvas, &[], membership(headers, follows))
 }
 
 /// What makes a call part of what a task is part of.
-fn membership(headers: &Headers, embed: &Embed) -> Map<String, Value> {
+fn membership(headers: &Headers, follows: &Follows) -> Map<String, Value> {
     let mut options = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             options.insert(name.to_owned(), value);
         }
     };
-    put("chord", embed.chord.clone());
+    put("chord", follows.chord.clone());
     put(
         "group_id",
         headers.group.as_ref().map(|id| id.as_str().into()),

@@ -10,6 +10,7 @@ use super::settings::{SETTINGS, Seconds, Settings};
 use crate::duration::format_duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::QueueName;
+use crate::message::{Accept, Compression, Serializer};
 use crate::store::MAX_PRIORITY;
 use crate::task::RateLimit;
 
@@ -99,6 +100,9 @@ impl SettingsBuilder {
         }
         if settings.task_max_deliveries == 0 {
             return refuse("task_max_deliveries is 0, but a task must be delivered to run");
+        }
+        if settings.accept_content == Accept::from_iter([]) {
+            return refuse("accept_content is empty, but a worker must read something");
         }
         if settings.task_default_priority > MAX_PRIORITY {
             return refuse("task_default_priority is above 9");
@@ -215,6 +219,62 @@ impl Readable for QueueName {
 
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(Self::from(text))
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+macro_rules! readable_by_from_str {
+    ($($type:ty),+) => {$(
+        impl Readable for $type {
+            fn from_toml(value: Value) -> Result<Self, String> {
+                Self::from_text(&String::from_toml(value)?)
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                text.parse()
+            }
+
+            fn text(&self) -> String {
+                self.to_string()
+            }
+        }
+
+        /// None is the empty text.
+        impl Readable for Option<$type> {
+            fn from_toml(value: Value) -> Result<Self, String> {
+                Self::from_text(&String::from_toml(value)?)
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                Some(text)
+                    .filter(|text| !text.is_empty())
+                    .map(str::parse)
+                    .transpose()
+            }
+
+            fn text(&self) -> String {
+                self.as_ref().map(ToString::to_string).unwrap_or_default()
+            }
+        }
+    )+};
+}
+
+readable_by_from_str!(Serializer, Compression);
+
+impl Readable for Accept {
+    fn from_toml(value: Value) -> Result<Self, String> {
+        let names =
+            Vec::<String>::deserialize(value).map_err(|error| error.message().to_owned())?;
+        names.iter().map(|name| name.parse()).collect()
+    }
+
+    /// `json,msgpack`
+    fn from_text(text: &str) -> Result<Self, String> {
+        let names = text.split(',').filter(|name| !name.trim().is_empty());
+        names.map(|name| name.trim().parse()).collect()
     }
 
     fn text(&self) -> String {
@@ -350,12 +410,31 @@ mod tests {
     }
 
     #[test]
+    fn formats_have_all_of_kombus_names() {
+        let settings = SettingsBuilder::new()
+            .toml(
+                "aipo.toml",
+                "accept_content = ['application/x-msgpack', 'json']\ntask_compression = 'gzip'",
+            )
+            .and_then(|layers| layers.set("test", "result_compression", "lzma"))
+            .and_then(SettingsBuilder::build)
+            .expect("good settings");
+        assert!(settings.accept_content.allows(Serializer::Msgpack));
+        assert!(!settings.accept_content.allows(Serializer::Yaml));
+        assert_eq!(settings.task_compression, Some(Compression::Zlib));
+        assert_eq!(settings.result_compression, Some(Compression::Xz));
+    }
+
+    #[test]
     fn every_setting_tells_its_value_as_the_text_that_sets_it() {
         let mut settings = Settings {
             broker_url: "memory://".to_owned(),
             task_time_limit: Some(Duration::from_millis(1500)),
             task_default_rate_limit: "10/m".parse().ok(),
             worker_lease: Seconds(Duration::from_secs(90)),
+            accept_content: Accept::from_iter([Serializer::Json, Serializer::Yaml]),
+            task_serializer: Serializer::Msgpack,
+            task_compression: Some(Compression::Zstd),
             ..Settings::default()
         };
         settings
@@ -397,6 +476,25 @@ mod tests {
             env(&[("AIPO_WORKER_LEASE", "soon")]),
             "AIPO_WORKER_LEASE: setting `worker_lease`: invalid value: string \"soon\", expected a \
              duration such as \"60s\" or a number of seconds",
+        );
+        check(
+            toml("accept_content = ['json', 'pickle']"),
+            "aipo.toml: setting `accept_content`: pickle runs code when it is read, so it is neither \
+             accepted nor written; there are json, msgpack and yaml",
+        );
+        check(
+            env(&[("AIPO_TASK_SERIALIZER", "application/xml")]),
+            "AIPO_TASK_SERIALIZER: setting `task_serializer`: there is no serializer \
+             \"application/xml\"; there are json, msgpack and yaml",
+        );
+        check(
+            env(&[("AIPO_RESULT_COMPRESSION", "brotli")]),
+            "AIPO_RESULT_COMPRESSION: setting `result_compression`: compression \"brotli\" is not \
+             supported; there are zlib (gzip), bzip2, xz (lzma) and zstd",
+        );
+        check(
+            toml("accept_content = []"),
+            "accept_content is empty, but a worker must read something",
         );
         check(
             env(&[("AIPO_BROKER_URI", "x")]),

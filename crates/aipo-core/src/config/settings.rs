@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::layers::{Given, Readable as _};
 use crate::id::QueueName;
+use crate::message::{Accept, Compression, Format, Serializer};
 use crate::task::RateLimit;
 use crate::url::redact;
 
@@ -109,6 +110,16 @@ settings! {
     result_expires: Seconds = Seconds(Duration::from_secs(24 * 60 * 60));
     /// Whether results also carry name, arguments, worker, retries and queue. Celery: `result_extended`.
     result_extended: bool = false;
+    /// How results are serialised: `json`, `msgpack` or `yaml`. Celery: `result_serializer`.
+    result_serializer: Serializer = Serializer::Json;
+    /// How results are compressed: `zlib`, `bzip2`, `xz` or `zstd`; not at all when empty. Celery: `result_compression`.
+    result_compression: Option<Compression> = None;
+    /// The serialisations of messages that are read, by name or content type. Pickle can't be among them. Celery: `accept_content`, there `json`.
+    accept_content: Accept = Accept::default();
+    /// How messages are serialised: `json`, `msgpack` or `yaml`. Celery: `task_serializer`.
+    task_serializer: Serializer = Serializer::Json;
+    /// How messages are compressed: `zlib`, `bzip2`, `xz` or `zstd`; not at all when empty. Celery: `task_compression`.
+    task_compression: Option<Compression> = None;
     /// The queue of tasks that nothing else sends elsewhere. Celery: `task_default_queue`.
     task_default_queue: QueueName = QueueName::from("celery");
     /// Queues by task name; `*` stands for any text. The longest pattern that matches wins. Celery: `task_routes`.
@@ -133,7 +144,7 @@ settings! {
     task_send_sent_event: bool = false;
     /// How often a message may be started in all when its worker is lost each time; then it becomes a dead letter.
     task_max_deliveries: u32 = 3;
-    /// The largest message that may be sent, in bytes of headers and body.
+    /// The largest message that may be sent, in bytes of headers and body; also the largest that a compressed one may come to.
     task_max_message_size: usize = 64 * 1024 * 1024;
     /// The largest result that is stored, in bytes; a larger one ends as a failure.
     result_max_size: usize = 64 * 1024 * 1024;
@@ -155,6 +166,30 @@ settings! {
     worker_lease: Seconds = Seconds(Duration::from_secs(10));
     /// How long a worker that was asked to stop waits for its running tasks before it hands them back; `0` waits for ever. Celery: `worker_soft_shutdown_timeout`.
     worker_soft_shutdown_timeout: Seconds = Seconds(Duration::ZERO);
+}
+
+impl Settings {
+    /// How messages are written, where the call does not say.
+    pub fn task_format(&self) -> Format {
+        Format {
+            serializer: self.task_serializer,
+            compression: self.task_compression,
+        }
+    }
+
+    /// How results are written.
+    pub fn result_format(&self) -> Format {
+        Format {
+            serializer: self.result_serializer,
+            compression: self.result_compression,
+        }
+    }
+
+    /// How large a result may come to that was stored compressed, in bytes: twice `result_max_size`, for what
+    /// stands around the value and how it is escaped.
+    pub fn result_read_limit(&self) -> usize {
+        self.result_max_size.saturating_mul(2)
+    }
 }
 
 /// A duration that is always there, where zero has a meaning of its own.

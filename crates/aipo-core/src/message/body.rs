@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::codec::json::without_nan;
+
 /// A body read from a message, its arguments still text: each is decoded straight into the type
 /// that the task wants.
 #[derive(Debug, Deserialize)]
@@ -22,17 +24,18 @@ pub struct Body<'a>(
 #[derive(Debug, Default)]
 pub struct Kwargs<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// What a body carries beside the arguments: what happens next. Signatures are kept as they came.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// What a body carries beside the arguments: what happens next. Signatures are kept as the text that they
+/// came as, so that numbers in them are passed on with all their digits.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Embed {
     /// Signatures to run with the result.
-    pub callbacks: Option<Vec<Value>>,
+    pub callbacks: Option<Vec<Box<RawValue>>>,
     /// Signatures to run when it fails.
-    pub errbacks: Option<Vec<Value>>,
+    pub errbacks: Option<Vec<Box<RawValue>>>,
     /// The rest of the chain, in reverse: the next one is the last.
-    pub chain: Option<Vec<Value>>,
+    pub chain: Option<Vec<Box<RawValue>>>,
     /// The body of the chord that the task is a header member of.
-    pub chord: Option<Value>,
+    pub chord: Option<Box<RawValue>>,
     /// What else was there.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -64,6 +67,18 @@ impl<'a> Body<'a> {
         let named = self.1.0.iter();
         let kwargs = named.map(|(name, raw)| (name.clone().into_owned(), value(raw)));
         (args, kwargs.collect())
+    }
+
+    /// Reads a body as Python may have written it: where there is a bare `NaN`, `Infinity` or `-Infinity`,
+    /// which JSON has not, it reads `null`. `rewritten` keeps the text in that case.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_python(bytes: &'a [u8], rewritten: &'a mut Vec<u8>) -> serde_json::Result<Self> {
+        Self::parse(bytes).or_else(|error| {
+            *rewritten = without_nan(bytes).ok_or(error)?;
+            Self::parse(rewritten)
+        })
     }
 }
 

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::codec::Serializer;
+
 /// A message outside of any queue.
 ///
 /// Wire: Celery's message protocol; on Redis this is kombu's envelope, on RabbitMQ a message with
@@ -54,6 +56,16 @@ pub struct Properties {
     /// What else was there; kept and passed on.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+impl Properties {
+    /// Says how the body is serialised.
+    pub(super) fn describe(&mut self, serializer: Serializer) {
+        serializer.content_type().clone_into(&mut self.content_type);
+        serializer
+            .content_encoding()
+            .clone_into(&mut self.content_encoding);
+    }
 }
 
 impl Default for Properties {

@@ -1,12 +1,20 @@
 //! What is stored of a task's outcome: Celery's result meta.
 
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::codec::json::without_nan;
+use super::codec::{Compression, Format, Serializer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GroupId, TaskId};
 use crate::state::TaskState;
+
+/// In front of a compressed meta; then the name of the compression and a zero byte.
+const COMPRESSED: &[u8] = b"\0celery-compressed\0";
 
 /// The stored outcome of a task, as Celery's backends write it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,14 +58,25 @@ pub struct ExceptionInfo {
 }
 
 impl TaskMeta {
-    /// Reads a stored meta.
+    /// Reads a stored meta, in whatever serialisation and compression Celery or aipo wrote it: its first
+    /// byte tells which. `max_size` bounds what a compressed one comes to, in bytes.
+    ///
+    /// A bare `NaN`, `Infinity` or `-Infinity`, which Python writes and JSON has not, is read as `null`.
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] when the bytes are no meta.
-    pub fn decode(bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes).map_err(|source| {
-            Error::new(ErrorKind::Codec, "stored result is no result meta").caused_by(source)
-        })
+    pub fn decode(bytes: &[u8], max_size: usize) -> Result<Self> {
+        read(bytes, max_size)
+    }
+
+    /// The state that a stored meta tells, read like the whole; `None` when the bytes are no meta.
+    pub fn state_of(bytes: &[u8], max_size: usize) -> Option<TaskState> {
+        #[derive(Deserialize)]
+        struct Status {
+            status: TaskState,
+        }
+        let status: Status = read(bytes, max_size).ok()?;
+        Some(status.status)
     }
 
     /// The bytes to store.
@@ -65,10 +84,70 @@ impl TaskMeta {
         serde_json::to_vec(self).expect("a meta has text keys only, which JSON can hold")
     }
 
+    /// The bytes to store, serialised and compressed as asked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] when the serialisation has no place for the value: msgpack for integers beyond 64
+    /// bits.
+    pub fn encode_as(&self, format: Format) -> Result<Vec<u8>> {
+        let bytes = format
+            .serializer
+            .of_json(self.encode())
+            .map_err(|what| Error::new(ErrorKind::Codec, what).with("task id", &self.task_id))?;
+        Ok(match format.compression {
+            None => bytes,
+            Some(compression) => {
+                let name = compression.content_type().as_bytes();
+                [COMPRESSED, name, b"\0", &compression.compress(&bytes)].concat()
+            }
+        })
+    }
+
     /// The exception, where the state has one.
     pub fn exception(&self) -> Option<ExceptionInfo> {
         serde_json::from_str(self.result.get()).ok()
     }
+}
+
+/// Reads a stored map.
+fn read<T: DeserializeOwned>(bytes: &[u8], max_size: usize) -> Result<T> {
+    let error = |what: &str| Error::new(ErrorKind::Codec, format!("stored result {what}"));
+    let bytes = decompressed(bytes, max_size).map_err(|what| error(&what))?;
+    let no_meta = |source| error("is no result meta").caused_by(source);
+    let of_other = |serializer: Serializer, bytes: Cow<'_, [u8]>| {
+        let json = serializer
+            .to_json(bytes.into_owned(), max_size)
+            .map_err(|what| error(&what))?;
+        serde_json::from_slice(&json).map_err(no_meta)
+    };
+    match bytes.trim_ascii_start().first() {
+        // A map in JSON, or in YAML that looks like it.
+        Some(b'{') => {
+            let source = match serde_json::from_slice(&bytes) {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            if let Some(json) = without_nan(&bytes) {
+                return serde_json::from_slice(&json).map_err(no_meta);
+            }
+            of_other(Serializer::Yaml, bytes).map_err(|_: Error| no_meta(source))
+        }
+        Some(0x80..) => of_other(Serializer::Msgpack, bytes),
+        _ => of_other(Serializer::Yaml, bytes),
+    }
+}
+
+/// A meta as it was before it was compressed, if it is.
+fn decompressed(bytes: &[u8], max_size: usize) -> Result<Cow<'_, [u8]>, String> {
+    let Some(rest) = bytes.strip_prefix(COMPRESSED) else {
+        return Ok(bytes.into());
+    };
+    let end = rest.iter().position(|byte| *byte == 0);
+    let (name, compressed) = rest.split_at(end.ok_or("is cut off")?);
+    String::from_utf8_lossy(name)
+        .parse::<Compression>()?
+        .decompress(&compressed[1..], max_size)
+        .map(Cow::Owned)
 }
 
 impl ExceptionInfo {

@@ -10,8 +10,8 @@ use crate::state::TaskState;
 
 /// The results of one store.
 ///
-/// A result is Celery's meta, a JSON object (see [`TaskMeta`](crate::message::TaskMeta)); a backend
-/// keeps its bytes and looks only at the state.
+/// A result is Celery's meta (see [`TaskMeta`](crate::message::TaskMeta)), in JSON or as the setting
+/// `result_serializer` says; a backend keeps its bytes and looks only at the state.
 #[async_trait]
 pub trait ResultBackend: Send + Sync + 'static {
     /// Stores results.
@@ -49,7 +49,7 @@ pub struct ResultRecord {
     pub id: TaskId,
     /// The state that `meta` tells.
     pub state: TaskState,
-    /// Celery's meta as JSON.
+    /// Celery's meta, serialised.
     pub meta: Vec<u8>,
     /// How long it is kept; for ever when `None`. Setting `result_expires`, default one day.
     pub expires: Option<Duration>,

@@ -198,6 +198,7 @@ mod tests {
                 ..Properties::default()
             },
             body: body.to_string().into_bytes(),
+            has_full_headers: true,
         }
     }
 

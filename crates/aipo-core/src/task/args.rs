@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::parameters::{Bound, Parameters};
-use crate::message::Body;
+use crate::message::{Body, from_json};
 
 /// The arguments of one task, typed. Derived for a struct with named fields by
 /// `#[derive(TaskArgs)]`; `#[task]` makes one from a function's parameters.
@@ -137,8 +137,7 @@ impl<'a> ArgsReader<'a> {
         name: &str,
         raw: &RawValue,
     ) -> Result<T, BadArguments> {
-        serde_json::from_str(raw.get())
-            .map_err(|error| self.error(format_args!("argument '{name}': {error}")))
+        from_json(raw.get()).map_err(|error| self.error(format_args!("argument '{name}': {error}")))
     }
 
     fn error(&self, what: fmt::Arguments<'_>) -> BadArguments {
@@ -215,6 +214,37 @@ mod tests {
             "[[1, 2, null], {}]",
             "add() argument 'others': invalid type: null, expected i64 at line 1 column 4",
         );
+    }
+
+    #[test]
+    fn integers_of_any_size_are_read_by_types_that_hold_them() {
+        let body = "[[18446744073709551616, 18446744073709551616, 18446744073709551616, 1.10], {}]";
+        let body = Body::parse(body.as_bytes()).expect("a body");
+        const fn parameter(name: &'static str) -> Parameter {
+            Parameter {
+                name,
+                required: true,
+            }
+        }
+        const FOUR: Parameters = Parameters {
+            positional: &[
+                parameter("a"),
+                parameter("b"),
+                parameter("c"),
+                parameter("d"),
+            ],
+            ..Parameters::NONE
+        };
+        let mut reader = ArgsReader::new("t", FOUR, &body).expect("four arguments");
+        assert_eq!(reader.required::<i128>("a"), Ok(1 << 64));
+        assert_eq!(reader.required::<f64>("b"), Ok(18446744073709551616.0));
+        let digits: Box<RawValue> = reader.required("c").expect("any value");
+        assert_eq!(digits.get(), "18446744073709551616");
+        let digits: Box<RawValue> = reader.required("d").expect("any value");
+        assert_eq!(digits.get(), "1.10");
+        let mut reader = ArgsReader::new("t", FOUR, &body).expect("four arguments");
+        let error = reader.required::<u64>("a").expect_err("too big");
+        assert!(error.0.starts_with("t() argument 'a': "), "{error}");
     }
 
     #[test]

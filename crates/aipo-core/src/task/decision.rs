@@ -16,6 +16,7 @@
 //! | hard time limit | `FAILURE` | done |
 //! | revoked, expired | `REVOKED` | done |
 //! | unknown task, undecodable, worker lost too often | `FAILURE` | dead letter |
+//! | not due yet, which no broker knew | – | parked until it is |
 //! | interrupted | – | back to the front of its queue |
 
 use std::fmt;
@@ -27,7 +28,7 @@ use super::error::Failure;
 use super::options::Policy;
 use super::outcome::Outcome;
 use crate::canvas::Canvas;
-use crate::message::TimeLimit;
+use crate::message::{TimeLimit, Undecodable};
 use crate::signature::When;
 use crate::state::TaskState;
 use crate::store::Verdict;
@@ -143,6 +144,7 @@ pub fn decide(outcome: Outcome, facts: &Facts<'_>) -> Decision {
         Outcome::Revoked { terminated } => {
             revoked(if terminated { "terminated" } else { "revoked" }, policy)
         }
+        Outcome::NotDue { due } => silent(Verdict::Park { until: due }),
         Outcome::Expired => revoked("expired", policy),
         Outcome::NotRegistered => {
             let failure = Failure::new("celery.exceptions", "NotRegistered", facts.task);
@@ -150,7 +152,11 @@ pub fn decide(outcome: Outcome, facts: &Facts<'_>) -> Decision {
             fail(failure, Verdict::DeadLetter { reason }, policy)
         }
         Outcome::Undecodable(reason) => {
-            let failure = Failure::new("kombu.exceptions", "DecodeError", reason.clone());
+            let name = match &reason {
+                Undecodable::Disallowed(_) => "ContentDisallowed",
+                Undecodable::Broken(_) => "DecodeError",
+            };
+            let failure = Failure::new("kombu.exceptions", name, reason.to_string());
             fail(
                 failure,
                 Verdict::DeadLetter {
@@ -458,8 +464,17 @@ mod tests {
             None,
             "dead",
         );
-        let bytes = Outcome::Undecodable("bytes".to_owned());
-        check(bytes, 0, Some("FAILURE"), Some("DecodeError"), None, "dead");
+        for (kind, exception) in [
+            (Undecodable::Broken as fn(_) -> _, "DecodeError"),
+            (Undecodable::Disallowed, "ContentDisallowed"),
+        ] {
+            let bytes = Outcome::Undecodable(kind("bytes".to_owned()));
+            check(bytes, 0, Some("FAILURE"), Some(exception), None, "dead");
+        }
+        let not_due = Outcome::NotDue {
+            due: jiff::Timestamp::UNIX_EPOCH,
+        };
+        check(not_due, 0, None, None, None, "park");
         let lost = Outcome::WorkerLost { deliveries: 4 };
         check(
             lost,

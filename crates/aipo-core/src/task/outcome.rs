@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::again::Retry;
 use super::error::Failure;
 use crate::canvas::Canvas;
+use crate::message::Undecodable;
 
 /// How it ended. [`decide`](super::decide) says what follows.
 #[derive(Debug)]
@@ -40,12 +42,17 @@ pub enum Outcome {
         /// Whether it was running already.
         terminated: bool,
     },
+    /// It is not to be started yet, which no broker knew.
+    NotDue {
+        /// When it is.
+        due: Timestamp,
+    },
     /// It was not to be started any more at this time.
     Expired,
     /// Nobody here knows the task.
     NotRegistered,
     /// The message can't be understood.
-    Undecodable(String),
+    Undecodable(Undecodable),
     /// It was started too often, and each time the worker was lost.
     WorkerLost {
         /// How often it was started.

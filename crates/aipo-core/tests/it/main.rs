@@ -1,5 +1,6 @@
 //! Tests of the crate from outside.
 
+mod codecs;
 mod golden;
 mod pages;
 mod states;

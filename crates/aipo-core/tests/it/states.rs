@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use aipo_core::Settings;
-use aipo_core::message::Headers;
+use aipo_core::message::{Headers, Undecodable};
 use aipo_core::store::Verdict;
 use aipo_core::task::{Facts, Failure, Outcome, Policy, TaskOptions, decide};
 use serde_json::value::RawValue;
@@ -17,7 +17,10 @@ fn before_the_start() -> Vec<Outcome> {
         Outcome::Revoked { terminated: false },
         Outcome::Expired,
         Outcome::NotRegistered,
-        Outcome::Undecodable("bytes".to_owned()),
+        Outcome::Undecodable(Undecodable::Broken("bytes".to_owned())),
+        Outcome::NotDue {
+            due: jiff::Timestamp::UNIX_EPOCH,
+        },
         Outcome::WorkerLost { deliveries: 3 },
         Outcome::Interrupted,
     ]
@@ -80,7 +83,9 @@ fn every_change_of_state_is_in_the_diagram() {
         let decision = decide(outcome, &facts);
         let to = match (&decision.state, decision.verdict) {
             (Some(state), _) => state.to_string(),
-            (None, Verdict::Release | Verdict::Requeue) => "PENDING".to_owned(),
+            (None, Verdict::Release | Verdict::Requeue | Verdict::Park { .. }) => {
+                "PENDING".to_owned()
+            }
             // Ignored: it is over, and nothing is stored.
             (None, _) => "[*]".to_owned(),
         };

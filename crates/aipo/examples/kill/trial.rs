@@ -184,7 +184,10 @@ impl Trial<'_> {
                     endings.push(Ending::Nothing);
                     continue;
                 };
-                let meta = aipo_core::message::TaskMeta::decode(&stored)?;
+                let meta = aipo_core::message::TaskMeta::decode(
+                    &stored,
+                    self.app.settings().result_read_limit(),
+                )?;
                 endings.push(match meta.status {
                     TaskState::Success => Ending::Success {
                         worker: serde_json::from_str(meta.result.get())?,

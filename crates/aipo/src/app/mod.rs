@@ -185,7 +185,9 @@ impl App {
         }
         ResultRecord {
             id: headers.id.clone(),
-            meta: meta.encode(),
+            meta: meta
+                .encode_as(self.0.settings.result_format())
+                .expect("values are checked where they come from, the rest fits everywhere"),
             state: meta.status,
             expires: self.0.settings.result_expires.non_zero(),
         }

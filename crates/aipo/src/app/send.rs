@@ -5,12 +5,13 @@
 
 use aipo_core::canvas::ResultNode;
 use aipo_core::control::{Event, events_notice};
-use aipo_core::message::{Embed, Headers, Properties, TaskMessage, TimeLimit, WireTime};
+use aipo_core::message::{Embed, Format, Headers, Properties, TaskMessage, TimeLimit, WireTime};
 use aipo_core::message::{repr_kwargs, repr_tuple};
 use aipo_core::store::{MAX_PRIORITY, Publish};
 use aipo_core::task::TaskOptions;
 use aipo_core::{Error, ErrorKind, QueueName, Result, Signature, TaskId};
 use jiff::Timestamp;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::App;
@@ -25,7 +26,7 @@ impl App {
     /// After `Ok` the task will run, even if every process dies now. Celery: `apply_async`.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] when an argument can't be JSON, [`ErrorKind::TooLarge`] when the message is
+    /// [`ErrorKind::Codec`] when an argument can't be JSON or the serializer has no place for it, [`ErrorKind::TooLarge`] when the message is
     /// larger than `task_max_message_size`, [`ErrorKind::Config`] for an option out of range, otherwise
     /// what the broker answers; then the task was not sent.
     pub async fn send<T>(&self, call: impl Into<Call<T>>) -> Result<Handle<T>> {
@@ -61,7 +62,10 @@ impl App {
         let signals = self.signals();
         let tells = self.settings().task_send_sent_event;
         if !signals.any() && !tells {
-            let batch = outgoing.into_iter().map(Outgoing::into_publish).collect();
+            let batch = outgoing
+                .into_iter()
+                .map(Outgoing::into_publish)
+                .collect::<Result<_>>()?;
             return self.store().broker.publish(batch).await;
         }
         for Outgoing { message, queue, .. } in &outgoing {
@@ -74,7 +78,7 @@ impl App {
             .iter()
             .cloned()
             .map(Outgoing::into_publish)
-            .collect();
+            .collect::<Result<_>>()?;
         self.store().broker.publish(batch).await?;
         for Outgoing { message, queue, .. } in &outgoing {
             signals.send(&Signal::AfterTaskPublish {
@@ -142,12 +146,12 @@ impl App {
             expiration: expires.map(|at| at.duration_since(now).as_millis().max(0).to_string()),
             ..Properties::default()
         };
-        let some = |list: &Vec<Value>| (!list.is_empty()).then(|| list.clone());
+        let some = |list: &[Value]| (!list.is_empty()).then(|| raw_list(list));
         let embed = Embed {
             callbacks: some(&place.callbacks),
             errbacks: some(&place.errbacks),
-            chain: place.chain.clone(),
-            chord: place.chord.clone(),
+            chain: place.chain.as_deref().map(raw_list),
+            chord: place.chord.as_ref().map(raw),
             ..Embed::default()
         };
         let message = TaskMessage::new(
@@ -166,6 +170,13 @@ impl App {
             return Err(Error::new(ErrorKind::TooLarge, text).with("task", &signature.task));
         }
         Ok(Outgoing {
+            format: Format {
+                serializer: signature
+                    .options
+                    .serializer
+                    .unwrap_or(settings.task_serializer),
+                compression: signature.options.compression.or(settings.task_compression),
+            },
             message,
             queue,
             priority,
@@ -218,10 +229,20 @@ impl App {
     }
 }
 
+/// A signature as the text that it travels as.
+fn raw(signature: &Value) -> Box<RawValue> {
+    to_raw_value(signature).expect("a value is JSON")
+}
+
+fn raw_list(signatures: &[Value]) -> Vec<Box<RawValue>> {
+    signatures.iter().map(raw).collect()
+}
+
 /// A message with its destination.
 #[derive(Clone)]
 pub(super) struct Outgoing {
     message: TaskMessage,
+    format: Format,
     queue: QueueName,
     priority: u8,
 }
@@ -249,13 +270,13 @@ impl Outgoing {
         )
     }
 
-    pub(super) fn into_publish(self) -> Publish {
-        Publish {
+    pub(super) fn into_publish(self) -> Result<Publish> {
+        Ok(Publish {
             queue: self.queue,
             id: self.message.headers.id.clone(),
             priority: self.priority,
             due: self.message.headers.eta.as_ref().map(WireTime::timestamp),
-            envelope: self.message.into_envelope(),
-        }
+            envelope: self.message.into_envelope_as(self.format)?,
+        })
     }
 }

@@ -79,7 +79,7 @@ impl App {
                 None => TaskOptions::default(),
             };
             let outgoing = self.prepare_call(&call, &options, now)?;
-            work.publish.push(outgoing.into_publish());
+            work.publish.push(outgoing.into_publish()?);
         }
         let step = &mut work.step;
         step.opens.extend(
@@ -109,7 +109,9 @@ impl App {
             step.results.push(ResultRecord {
                 id: headers.id,
                 state: meta.status.clone(),
-                meta: meta.encode(),
+                meta: meta
+                    .encode_as(self.settings().result_format())
+                    .expect("texts, which every format can hold"),
                 expires,
             });
         }

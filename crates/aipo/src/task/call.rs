@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use aipo_core::message::{Compression, Serializer};
 use aipo_core::task::TaskOptions;
 use aipo_core::{Error, ErrorKind, QueueName, Result, Signature, TaskId, When};
 use serde_json::Value;
@@ -101,6 +102,16 @@ impl<T> Call<T> {
         self.change(|signature| signature.options.shadow = Some(name.into()))
     }
 
+    /// How its message is serialised, instead of as the setting `task_serializer` says.
+    pub fn serializer(self, serializer: Serializer) -> Self {
+        self.change(|signature| signature.options.serializer = Some(serializer))
+    }
+
+    /// How its message is compressed, instead of as the setting `task_compression` says.
+    pub fn compression(self, compression: Compression) -> Self {
+        self.change(|signature| signature.options.compression = Some(compression))
+    }
+
     /// Adds a header of the application's own. The names of Celery's headers are taken: such a call is
     /// refused when it is sent.
     pub fn header(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
@@ -136,5 +147,5 @@ impl<T> fmt::Debug for Call<T> {
 
 /// Whether a name belongs to Celery's own headers.
 pub(crate) fn is_reserved_header(name: &str) -> bool {
-    aipo_core::message::HEADER_NAMES.contains(&name)
+    aipo_core::message::HEADER_NAMES.contains(&name) || name == "compression"
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aipo_core::canvas::{Canvas, Planner, ResultNode, add_to_chord};
+use aipo_core::canvas::{Canvas, Follows, Planner, ResultNode, add_to_chord};
 use aipo_core::message::{Embed, Headers, Properties, TaskMeta};
 use aipo_core::store::ResultRecord;
 use aipo_core::task::{REDELIVERED, TaskResult};
@@ -175,12 +175,8 @@ impl Context {
         let app = self.app();
         let mut ids = new_id;
         let mut planner = Planner::new(self.headers().into(), &mut ids);
-        let node = add_to_chord(
-            &mut planner,
-            canvas.into(),
-            self.headers(),
-            &self.0.parts.embed,
-        );
+        let follows = Follows::read(&self.0.parts.embed).map_err(not_a_workflow)?;
+        let node = add_to_chord(&mut planner, canvas.into(), self.headers(), &follows);
         let node = node.map_err(not_a_workflow)?;
         let work = app.work(planner.finish())?;
         app.advance(work).await?;
@@ -205,6 +201,10 @@ impl Context {
             Error::new(ErrorKind::Codec, "a state's value can't be written as JSON")
                 .caused_by(source)
         })?;
+        let serializer = self.0.parts.app.settings().result_serializer;
+        serializer
+            .check(&value)
+            .map_err(|what| Error::new(ErrorKind::Codec, what))?;
         let record = self.record(TaskState::from(state), value, None);
         self.0.parts.app.store().results.store(vec![record]).await
     }

@@ -145,7 +145,7 @@ async fn nested(app: &App, structure: &[u8]) -> Result<Joined> {
     let stored = app.store().results.get(&ids).await?;
     let mut values = Vec::with_capacity(ids.len());
     for (id, meta) in ids.iter().zip(stored) {
-        match leaf(id, meta) {
+        match leaf(id, meta, app.settings().result_read_limit()) {
             Ok(value) => values.push(value),
             Err(error) => return Ok(Err(error)),
         }
@@ -157,10 +157,10 @@ async fn nested(app: &App, structure: &[u8]) -> Result<Joined> {
     }))
 }
 
-fn leaf(id: &TaskId, meta: Option<Vec<u8>>) -> Result<Value, Box<JoinError>> {
+fn leaf(id: &TaskId, meta: Option<Vec<u8>>, limit: usize) -> Result<Value, Box<JoinError>> {
     let missing = || Failure::new("builtins", "KeyError", format!("no result of {id}"));
     let meta = meta.ok_or_else(|| JoinError::join(missing()))?;
-    let meta = TaskMeta::decode(&meta).map_err(|_| JoinError::join(missing()))?;
+    let meta = TaskMeta::decode(&meta, limit).map_err(|_| JoinError::join(missing()))?;
     match value(id, &meta.status, meta.result.get()) {
         // Celery's words when the results of a nested group are joined.
         Err(error) => Err(JoinError::join(error.cause)),

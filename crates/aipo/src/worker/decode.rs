@@ -34,8 +34,8 @@ pub(crate) fn decode(app: &App, delivery: Delivery) -> Request {
         envelope,
         ..
     } = delivery;
-    // A message that can't be decoded still tells its id in the properties, under which its
-    // failure can be found.
+    // A message without headers still tells its id in the properties, under which its failure can be
+    // found.
     let id = TaskId::from(
         envelope
             .properties
@@ -43,23 +43,25 @@ pub(crate) fn decode(app: &App, delivery: Delivery) -> Request {
             .clone()
             .unwrap_or_default(),
     );
-    let (message, task) = match decode_message(envelope) {
-        Ok(message) => {
-            let task = app.registry().get(&message.headers.task).cloned();
-            (message, task.ok_or(Outcome::NotRegistered))
-        }
-        Err(undecodable) => {
+    let (message, refused) = match decode_message(envelope, app.settings()) {
+        Ok(message) => (message, None),
+        Err(refused) => {
             let message = TaskMessage {
-                headers: Headers::new("", id),
-                properties: Default::default(),
+                headers: refused.headers.unwrap_or_else(|| Headers::new("", id)),
+                properties: refused.properties,
                 body: Vec::new(),
+                has_full_headers: true,
             };
-            (message, Err(Outcome::Undecodable(undecodable.0)))
+            (message, Some(Outcome::Undecodable(refused.reason)))
         }
     };
-    let policy = match &task {
-        Ok(task) => Policy::resolve(&message.headers, task.options(), app.settings()),
-        Err(_) => Policy::resolve(&message.headers, &TaskOptions::default(), app.settings()),
+    let task = app.registry().get(&message.headers.task);
+    let of_others = TaskOptions::default();
+    let options = task.map_or(&of_others, |task| task.options());
+    let policy = Policy::resolve(&message.headers, options, app.settings());
+    let task = match refused {
+        None => task.cloned().ok_or(Outcome::NotRegistered),
+        Some(refused) => Err(refused),
     };
     Request {
         tag,

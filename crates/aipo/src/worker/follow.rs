@@ -4,8 +4,8 @@
 //! Before it: `aipo_core::task::decide`. After it: `settle`, which carries all of it out in one step.
 
 use aipo_core::canvas::{
-    Canvas, CanvasError, Ended, Lineage, Planner, ResultNode, follow_failure, follow_revoked,
-    follow_success, replace,
+    Canvas, CanvasError, Ended, Follows, Lineage, Planner, ResultNode, follow_failure,
+    follow_revoked, follow_success, replace,
 };
 use aipo_core::store::{Part, Verdict};
 use aipo_core::task::{Decision, Failure, Stored};
@@ -46,7 +46,14 @@ pub(crate) fn follow(cx: &Context, decision: &mut Decision) -> Work {
     if nothing_follows && decision.replace.is_none() {
         return Work::default();
     }
-    let planned = match plan(cx, decision) {
+    let follows = match Follows::read(embed) {
+        Ok(follows) => follows,
+        Err(error) => {
+            tracing::error!(task.id = %cx.id(), %error, "what follows can't be read");
+            return Work::default();
+        }
+    };
+    let planned = match plan(cx, &follows, decision) {
         Ok(work) => work,
         Err(error) => {
             let text = format!("what follows can't be sent: {error}");
@@ -67,28 +74,27 @@ pub(crate) fn follow(cx: &Context, decision: &mut Decision) -> Work {
                 replace: None,
                 verdict: Verdict::Ack,
             };
-            plan(cx, decision).unwrap_or_else(|error| {
+            plan(cx, &follows, decision).unwrap_or_else(|error| {
                 tracing::error!(task.id = %cx.id(), %error, "its errbacks can't be sent either");
                 Work::default()
             })
         }
     };
-    with_part(cx, decision, planned)
+    with_part(cx, &follows, decision, planned)
 }
 
-fn plan(cx: &Context, decision: &Decision) -> Result<Work> {
+fn plan(cx: &Context, follows: &Follows, decision: &Decision) -> Result<Work> {
     let app = cx.app();
-    let embed = &cx.parts().embed;
     let mut ids = new_id;
     let mut planner = Planner::new(Lineage::from(cx.headers()), &mut ids);
     let planned = match (&decision.state, &decision.value, &decision.replace) {
         (_, _, Some(canvas)) => {
-            let node = replace(&mut planner, (**canvas).clone(), cx.headers(), embed);
+            let node = replace(&mut planner, (**canvas).clone(), cx.headers(), follows);
             node.map(|node| node.into_iter().collect())
         }
         (Some(TaskState::Success), Stored::Value(value), _) => {
             match serde_json::from_str::<Value>(value.get()) {
-                Ok(value) => follow_success(&mut planner, embed, &value),
+                Ok(value) => follow_success(&mut planner, follows, &value),
                 Err(error) => Err(CanvasError(error.to_string())),
             }
         }
@@ -98,10 +104,10 @@ fn plan(cx: &Context, decision: &Decision) -> Result<Work> {
                 failure,
                 takes_request: &|errback| takes_request(app, errback),
             };
-            follow_failure(&mut planner, embed, &ended)
+            follow_failure(&mut planner, follows, &ended)
         }
         (Some(TaskState::Revoked), Stored::Exception(failure), _) => {
-            follow_revoked(&mut planner, embed, failure).map(|()| Vec::new())
+            follow_revoked(&mut planner, follows, failure).map(|()| Vec::new())
         }
         _ => Ok(Vec::new()),
     };
@@ -115,11 +121,11 @@ fn plan(cx: &Context, decision: &Decision) -> Result<Work> {
 }
 
 /// Adds the task's own part of its chord, when it has ended.
-fn with_part(cx: &Context, decision: &Decision, mut work: Work) -> Work {
+fn with_part(cx: &Context, follows: &Follows, decision: &Decision, mut work: Work) -> Work {
     let headers = cx.headers();
     let state = decision.state.clone().filter(TaskState::is_ready);
     if let Some(state) = state
-        && let Some(body) = &cx.parts().embed.chord
+        && let Some(body) = follows.chord()
         && let Some(group) = &headers.group
     {
         let value = match &decision.value {

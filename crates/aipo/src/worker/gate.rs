@@ -2,7 +2,8 @@
 //!
 //! Before it: `decode`. After it: `run`, or `settle` for what may not.
 //!
-//! An ETA needs no gate: the broker parks a message until it is due.
+//! An ETA needs no gate, since the broker parks a message until it is due; but that of protocol 1 is in the
+//! body, where no broker sees it.
 
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use crate::revoke::Revoke;
 /// What a request is judged by.
 pub(crate) struct Facts<'a> {
     pub(crate) headers: &'a Headers,
+    /// Whether the broker has seen the headers.
+    pub(crate) has_full_headers: bool,
     pub(crate) policy: &'a Policy,
     /// How often it was started, counting this delivery.
     pub(crate) deliveries: u32,
@@ -35,6 +38,14 @@ pub(crate) fn gate(
     let expires = facts.headers.expires.as_ref();
     if expires.is_some_and(|expires| expires.timestamp() < facts.now) {
         return Err(Outcome::Expired);
+    }
+    if let Some(eta) = &facts.headers.eta
+        && !facts.has_full_headers
+        && eta.timestamp() > facts.now
+    {
+        return Err(Outcome::NotDue {
+            due: eta.timestamp(),
+        });
     }
     if facts.deliveries > facts.policy.max_deliveries {
         // This delivery is counted but will not be started.

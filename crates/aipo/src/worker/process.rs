@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use aipo_core::TaskState;
-use aipo_core::message::{Body, Embed, TaskMessage, repr_kwargs, repr_tuple};
+use aipo_core::message::{Body, Embed, TaskMessage, Undecodable, repr_kwargs, repr_tuple};
 use aipo_core::store::{Delivery, ResultRecord};
 use aipo_core::task::{Decision, Facts, Outcome, Policy, Stored, decide};
 use jiff::Timestamp;
@@ -84,19 +84,22 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
         headers,
         properties,
         body,
+        has_full_headers,
     } = message;
     let now = app.clock().now();
     let facts = gate::Facts {
         headers: &headers,
+        has_full_headers,
         policy: &policy,
         deliveries,
         revoked: session.shared.revoked.of(&headers, now),
         now,
     };
-    let (task, embed) = match Body::parse(&body) {
+    let mut rewritten = Vec::new();
+    let (task, embed) = match Body::parse_python(&body, &mut rewritten) {
         Ok(body) => (task, body.2.unwrap_or_default()),
         Err(error) => {
-            let undecodable = Outcome::Undecodable(format!("body: {error}"));
+            let undecodable = Outcome::Undecodable(Undecodable::Broken(format!("body: {error}")));
             (Err(undecodable), Embed::default())
         }
     };

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use aipo_core::message::Body;
+use aipo_core::message::{Body, Undecodable};
 use aipo_core::task::{Answer, Failure, Outcome, Policy, Retry, TaskError};
 use serde_json::value::RawValue;
 use tokio::time::sleep;
@@ -82,9 +82,12 @@ async fn under_limits(
 /// The arguments, the hooks that come before, and the task itself.
 async fn work(task: &Arc<dyn AnyTask>, cx: &Context) -> Outcome {
     let running = {
-        let body = match Body::parse(&cx.parts().body) {
+        let mut rewritten = Vec::new();
+        let body = match Body::parse_python(&cx.parts().body, &mut rewritten) {
             Ok(body) => body,
-            Err(error) => return Outcome::Undecodable(format!("body: {error}")),
+            Err(error) => {
+                return Outcome::Undecodable(Undecodable::Broken(format!("body: {error}")));
+            }
         };
         match task.run(cx, &body) {
             Ok(running) => running,
@@ -160,10 +163,13 @@ fn bases<'a>(
 fn success(cx: &Context, value: Box<RawValue>) -> Outcome {
     let limit = cx.app().settings().result_max_size;
     let size = value.get().len();
-    if size <= limit {
+    let text = if size > limit {
+        format!("the result has {size} bytes, more than result_max_size, {limit}")
+    } else if let Err(what) = cx.app().settings().result_serializer.check(&value) {
+        what
+    } else {
         return Outcome::Success(value);
-    }
-    let text = format!("the result has {size} bytes, more than result_max_size, {limit}");
+    };
     let failure = Failure::new("kombu.exceptions", "EncodeError", text);
     Outcome::Failure {
         failure,

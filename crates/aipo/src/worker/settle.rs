@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use aipo_core::canvas::ResultNode;
-use aipo_core::message::{TaskMessage, WireTime};
+use aipo_core::message::{Envelope, Format, TaskMessage, WireTime};
 use aipo_core::store::{
     Consumer, DeliveryTag, Publish, ResultRecord, Settled, Settlement, Store, Verdict,
 };
@@ -258,6 +258,7 @@ fn retry(cx: &Context, policy: &Policy, mut said: Retry) -> Publish {
         headers: cx.headers().clone(),
         properties: cx.properties().clone(),
         body: cx.parts().body.clone(),
+        has_full_headers: true,
     };
     let message = said.message(message, &next);
     Publish {
@@ -265,8 +266,19 @@ fn retry(cx: &Context, policy: &Policy, mut said: Retry) -> Publish {
         id: message.headers.id.clone(),
         priority: message.properties.priority,
         due: message.headers.eta.as_ref().map(WireTime::timestamp),
-        envelope: message.into_envelope(),
+        envelope: written(cx, message),
     }
+}
+
+/// Written as the settings say; as JSON where that has no place for an argument, since what was accepted must be fit
+/// for a retry.
+fn written(cx: &Context, message: TaskMessage) -> Envelope {
+    let format = cx.app().settings().task_format();
+    if format == Format::default() {
+        return message.into_envelope();
+    }
+    let written = message.clone().into_envelope_as(format);
+    written.unwrap_or_else(|_| message.into_envelope())
 }
 
 /// Carries out what follows from a task that was acknowledged before it ran: there is no delivery

@@ -5,6 +5,7 @@ mod control;
 mod events;
 mod macros;
 mod memory;
+mod messages;
 mod retry;
 mod worker;
 mod workflows;

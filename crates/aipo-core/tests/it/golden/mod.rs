@@ -7,6 +7,7 @@
 mod messages;
 mod repr;
 mod results;
+mod written;
 
 use std::fs;
 use std::path::PathBuf;

@@ -183,11 +183,12 @@ impl Lab {
     /// How many of these tasks have the result that they should have; deletes all of them.
     pub(super) async fn take_results(&self, ids: &[TaskId]) -> Result<u64, Problem> {
         let results = &self.app.store().results;
+        let limit = self.app.settings().result_read_limit();
         let (mut good, mut index) = (0, 0);
         for chunk in ids.chunks(CHUNK) {
             for stored in results.get(chunk).await? {
                 let done = stored.and_then(|bytes| {
-                    let meta = crate::TaskMeta::decode(&bytes).ok()?;
+                    let meta = crate::TaskMeta::decode(&bytes, limit).ok()?;
                     serde_json::from_str::<Done>(meta.result.get()).ok()
                 });
                 good += u64::from(

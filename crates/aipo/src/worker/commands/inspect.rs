@@ -233,7 +233,7 @@ fn told_running(task: &Running, safe: bool) -> TaskInfo {
 }
 
 fn told_held(shared: &Shared, delivery: Delivery, safe: bool) -> Option<TaskInfo> {
-    let message = decode(delivery.envelope).ok()?;
+    let message = decode(delivery.envelope, shared.app.settings()).ok()?;
     let redelivered = delivery.deliveries > 0;
     Some(told_waiting(
         shared,
@@ -245,7 +245,7 @@ fn told_held(shared: &Shared, delivery: Delivery, safe: bool) -> Option<TaskInfo
 }
 
 fn told_parked(shared: &Shared, parked: Parked, safe: bool) -> Option<ScheduledTask> {
-    let message = decode(parked.envelope).ok()?;
+    let message = decode(parked.envelope, shared.app.settings()).ok()?;
     Some(ScheduledTask {
         eta: iso(due(&message.headers, parked.due)),
         priority: 6,

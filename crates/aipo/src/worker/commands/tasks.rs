@@ -91,12 +91,14 @@ async fn tell_revoked(shared: &Shared, ids: &[TaskId]) -> Result<()> {
         Err(error) => return Err(error),
     };
     let metas = store.results.get(ids).await?;
+    let limit = shared.app.settings().result_read_limit();
     let not_started: Vec<TaskId> = ids
         .iter()
         .zip(locations)
         .zip(metas)
         .filter(|((_, location), meta)| {
-            !matches!(location, Some(Location::InFlight { .. })) && may_be_revoked(meta.as_deref())
+            let runs = matches!(location, Some(Location::InFlight { .. }));
+            !runs && may_be_revoked(meta.as_deref(), limit)
         })
         .map(|((id, _), _)| id.clone())
         .collect();
@@ -104,14 +106,12 @@ async fn tell_revoked(shared: &Shared, ids: &[TaskId]) -> Result<()> {
 }
 
 /// Whether what is stored of a task says that it waits. Other states belong to somebody else.
-fn may_be_revoked(meta: Option<&[u8]>) -> bool {
+fn may_be_revoked(meta: Option<&[u8]>, limit: usize) -> bool {
     let Some(meta) = meta else { return true };
-    TaskMeta::decode(meta).is_ok_and(|meta| {
-        matches!(
-            meta.status,
-            TaskState::Pending | TaskState::Received | TaskState::Retry | TaskState::Rejected
-        )
-    })
+    matches!(
+        TaskMeta::state_of(meta, limit),
+        Some(TaskState::Pending | TaskState::Received | TaskState::Retry | TaskState::Rejected)
+    )
 }
 
 #[derive(Deserialize)]
