@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aipo_core::message::TaskMeta;
 use aipo_core::store::{ResultBackend, ResultRecord};
 use aipo_core::{Result, TaskId, TaskState};
 use async_trait::async_trait;
@@ -26,6 +27,9 @@ use crate::time::{FOR_EVER_MS, duration_ms};
 
 /// The longest wait; a caller that waits for longer does not notice that it ends one.
 const MAX_WAIT: Duration = Duration::from_secs(86_400 * 365);
+
+/// How large a compressed meta may come to for its state to be read, in bytes.
+const MAX_META: usize = 1 << 30;
 
 /// The pause before a wait tries a server again that did not answer.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -129,7 +133,8 @@ impl RedisResults {
         let Some(meta) = metas.into_iter().next().flatten() else {
             return Ok(None);
         };
-        let is_ready = match told_state(&meta) {
+        let state = told_state(&meta).or_else(|| TaskMeta::state_of(&meta, MAX_META));
+        let is_ready = match state {
             Some(state) => state.is_ready(),
             None => self.is_noted_ready(id).await?,
         };
@@ -171,7 +176,7 @@ impl Handle {
     }
 }
 
-/// The state that a meta tells of itself.
+/// The state that a meta in JSON tells of itself; that of others is noted beside them.
 fn told_state(meta: &[u8]) -> Option<TaskState> {
     #[derive(Deserialize)]
     struct Status {

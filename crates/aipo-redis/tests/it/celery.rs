@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aipo_core::store::{Publish, ResultRecord, Settlement, Verdict};
 use aipo_core::{ErrorKind, TaskState};
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::server::fresh;
@@ -292,6 +293,92 @@ async fn a_success_that_python_stored_is_not_replaced() {
             br#"{"status":"FAILURE"}"#
         };
         assert_eq!(stored.as_deref(), Some(expected), "{id}");
+    }
+}
+
+/// Celery's `result_serializer` and `result_compression`, from the golden files.
+fn golden_result(name: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../interop/golden/results");
+    let text = std::fs::read(format!("{folder}/{name}.json")).expect("a golden file");
+    let golden: Value = serde_json::from_slice(&text).expect("JSON");
+    let stored = golden["stored"].as_str().expect("base64");
+    base64::engine::general_purpose::STANDARD
+        .decode(stored)
+        .expect("base64")
+}
+
+#[tokio::test]
+async fn a_success_in_another_serialisation_is_not_replaced_either() {
+    let database = fresh();
+    let store = database.store().await;
+    for (name, is_kept) in [
+        ("format_msgpack", true),
+        ("format_msgpack_failure", false),
+        ("format_yaml", true),
+        ("format_yaml_failure", false),
+    ] {
+        let meta = golden_result(name);
+        let _: String = database.ask_bytes(&[b"SET", b"celery-task-meta-a", &meta]);
+        // As if somebody else had stored another state before.
+        let _: String = database.ask(&["SET", "aipo:state:celery-task-meta-a", "STARTED"]);
+        let failure = br#"{"status":"FAILURE"}"#.to_vec();
+        let record = ResultRecord {
+            id: "a".into(),
+            state: TaskState::Failure,
+            meta: failure.clone(),
+            expires: None,
+        };
+        store.results.store(vec![record]).await.expect("store");
+
+        let stored = store.results.get(&["a".into()]).await.expect("get");
+        let expected = if is_kept { meta } else { failure };
+        assert_eq!(stored, [Some(expected)], "{name}");
+    }
+}
+
+/// What aipo stored compressed, the server can't read: its state is noted beside it.
+#[tokio::test]
+async fn a_success_stored_compressed_is_not_replaced() {
+    let database = fresh();
+    let store = database.store().await;
+    let record = |state, meta| ResultRecord {
+        id: "a".into(),
+        state,
+        meta,
+        expires: None,
+    };
+    let success = golden_result("format_zlib");
+    let batch = vec![
+        record(TaskState::Started, golden_result("format_xz")),
+        record(TaskState::Success, success.clone()),
+        record(TaskState::Failure, br#"{"status":"FAILURE"}"#.to_vec()),
+    ];
+    store.results.store(batch).await.expect("store");
+
+    let stored = store.results.get(&["a".into()]).await.expect("get");
+    assert_eq!(stored, [Some(success)]);
+}
+
+#[tokio::test]
+async fn a_result_that_python_stores_in_another_format_ends_the_wait() {
+    let database = fresh();
+    let store = database.store().await;
+    for name in [
+        "format_msgpack",
+        "format_yaml_failure",
+        "format_msgpack_zlib",
+        "format_zstd",
+    ] {
+        let meta = golden_result(name);
+        let id = name.into();
+        let (found, ()) = tokio::join!(
+            within(store.results.wait(&id, crate::support::GUARD)),
+            async {
+                let key = format!("celery-task-meta-{name}");
+                let _: String = database.ask_bytes(&[b"SET", key.as_bytes(), &meta]);
+            }
+        );
+        assert_eq!(found.expect("wait"), Some(meta.clone()), "{name}");
     }
 }
 

@@ -1,14 +1,32 @@
--- Whether a stored result is a success. Celery's metas, and aipo's, begin with their status; the state of
--- bytes that tell none was noted beside them.
+-- The state that a stored result tells of itself: in JSON, or as Celery writes msgpack (the status comes
+-- first; the server's own reader does not know bytes) and YAML. Nothing for other bytes, such as compressed
+-- ones, whose state was noted beside them.
+local function told_state(meta)
+  local first = string.byte(meta) or 0
+  if first == 0x7b then
+    local is_json, object = pcall(cjson.decode, meta)
+    return is_json and type(object) == 'table' and object.status
+  elseif first >= 0x80 then
+    local key = string.match(meta, '^[\128-\143]()') or string.match(meta, '^\222..()')
+    if key and string.sub(meta, key, key + 6) == '\166status' then
+      local length = (string.byte(meta, key + 7) or 0xa0) - 0xa0
+      return string.sub(meta, key + 8, key + 7 + length)
+    end
+    return nil
+  end
+  return string.match('\n' .. meta, '\nstatus: ([%w_-]+)\n')
+end
+
+-- Whether a stored result is a success. Celery's metas in JSON, and aipo's, begin with their status.
 local function is_success(key, meta, notes)
   if string.find(meta, '^{"status": ?"') then
     return string.find(meta, '^{"status": ?"SUCCESS"') ~= nil
   end
-  local is_json, object = pcall(cjson.decode, meta)
-  if is_json and type(object) == 'table' and type(object.status) == 'string' then
-    return object.status == 'SUCCESS'
+  local state = told_state(meta)
+  if type(state) ~= 'string' then
+    state = redis.call('GET', notes .. key)
   end
-  return redis.call('GET', notes .. key) == 'SUCCESS'
+  return state == 'SUCCESS'
 end
 
 -- Sets a key, with a time to live unless that is ''.
