@@ -2,7 +2,9 @@
 //! `cargo run --release -p aipo-redis --example redis_throughput -- --url redis://127.0.0.1:6379/0`.
 //!
 //! The queue `celery` is emptied; let it be a database for the purpose. Further arguments: `--messages 200000`,
-//! `--body 1000` (bytes), `--lanes 4` (fetches at a time). Prints one line for each figure.
+//! `--body 1000` (bytes), `--lanes 4` (fetches at a time), `--fetch 256` (messages of one fetch). Prints one line for each figure; with rates, what a
+//! message cost in processor time, here (where there is `/proc`) and in the server, which says more on a machine
+//! that does other things as well.
 
 #![expect(clippy::disallowed_methods, reason = "measures wall time")]
 
@@ -20,15 +22,15 @@ use aipo_redis::{RedisOptions, connect};
 /// Callers at a time that publish one message a call.
 const CALLERS: usize = 64;
 
-/// Messages of one call when sending in bulk, and of one fetch when draining.
+/// Messages of one call when sending in bulk.
 const BULK: usize = 1_000;
-const FETCH: usize = 256;
 
 struct Arguments {
     url: String,
     messages: usize,
     body: usize,
     lanes: usize,
+    fetch: usize,
 }
 
 #[tokio::main]
@@ -38,28 +40,33 @@ async fn main() -> Result<()> {
         messages,
         body,
         lanes,
+        fetch,
         ..
     } = arguments;
     let store = open(&arguments.url).await?;
     store.broker.purge(&QueueName::from("celery")).await?;
 
     for with_result in [true, false] {
-        let time = publish_bulk(&store, messages, body).await?;
-        report("publish 1,000 a call, one after another", messages, time);
-        let time = drain(&store, messages, lanes, with_result).await?;
+        let name = "publish 1,000 a call, one after another";
+        let meter = Meter::start(&arguments.url, name, messages);
+        publish_bulk(&store, messages, body).await?;
+        meter.report();
         let what = if with_result { "with" } else { "without" };
-        report(
-            &format!("fetch and settle {what} results, {lanes} at a time"),
-            messages,
-            time,
-        );
+        let name = format!("fetch and settle {what} results, {lanes} at a time");
+        let meter = Meter::start(&arguments.url, &name, messages);
+        drain(&store, messages, lanes, fetch, with_result).await?;
+        meter.report();
     }
 
-    let time = publish_single(&store, messages / 10, 1, body).await?;
-    report("publish one a call, one after another", messages / 10, time);
+    let name = "publish one a call, one after another";
+    let meter = Meter::start(&arguments.url, name, messages / 10);
+    publish_single(&store, messages / 10, 1, body).await?;
+    meter.report();
     let each = messages / CALLERS;
-    let time = publish_single(&store, each, CALLERS, body).await?;
-    report("publish one a call, 64 callers", each * CALLERS, time);
+    let name = "publish one a call, 64 callers";
+    let meter = Meter::start(&arguments.url, name, each * CALLERS);
+    publish_single(&store, each, CALLERS, body).await?;
+    meter.report();
     store.broker.purge(&QueueName::from("celery")).await?;
 
     round_trips("round trip in one process", &store, &store, 3_000, body).await?;
@@ -78,8 +85,7 @@ async fn open(url: &str) -> Result<Store> {
     connect(RedisOptions::from_url(url)?).await
 }
 
-async fn publish_bulk(store: &Store, count: usize, body: usize) -> Result<Duration> {
-    let start = Instant::now();
+async fn publish_bulk(store: &Store, count: usize, body: usize) -> Result<()> {
     let mut left = count;
     while left > 0 {
         let size = left.min(BULK);
@@ -89,16 +95,10 @@ async fn publish_bulk(store: &Store, count: usize, body: usize) -> Result<Durati
             .await?;
         left -= size;
     }
-    Ok(start.elapsed())
+    Ok(())
 }
 
-async fn publish_single(
-    store: &Store,
-    each: usize,
-    callers: usize,
-    body: usize,
-) -> Result<Duration> {
-    let start = Instant::now();
+async fn publish_single(store: &Store, each: usize, callers: usize, body: usize) -> Result<()> {
     let tasks: Vec<_> = (0..callers)
         .map(|_| {
             let broker = store.broker.clone();
@@ -113,12 +113,17 @@ async fn publish_single(
     for task in tasks {
         task.await.expect("no task panics")?;
     }
-    Ok(start.elapsed())
+    Ok(())
 }
 
 /// One consumer; `lanes` tasks that each fetch and settle.
-async fn drain(store: &Store, count: usize, lanes: usize, with_result: bool) -> Result<Duration> {
-    let start = Instant::now();
+async fn drain(
+    store: &Store,
+    count: usize,
+    lanes: usize,
+    max: usize,
+    with_result: bool,
+) -> Result<()> {
     let consumer: Arc<dyn Consumer> = store.broker.consume(consumer_options()).await?.into();
     let done = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = (0..lanes)
@@ -126,8 +131,8 @@ async fn drain(store: &Store, count: usize, lanes: usize, with_result: bool) -> 
             let (consumer, done) = (consumer.clone(), done.clone());
             tokio::spawn(async move {
                 let fetch = Fetch {
-                    max: FETCH,
-                    started: FETCH,
+                    max,
+                    started: max,
                     wait: Duration::from_millis(50),
                 };
                 while done.load(Ordering::Relaxed) < count {
@@ -143,8 +148,7 @@ async fn drain(store: &Store, count: usize, lanes: usize, with_result: bool) -> 
     for task in tasks {
         task.await.expect("no task panics")?;
     }
-    consumer.close().await?;
-    Ok(start.elapsed())
+    consumer.close().await
 }
 
 /// Publish, fetch, settle with result, wait for the result: one task at a time.
@@ -250,8 +254,58 @@ fn consumer_options() -> ConsumerOptions {
     }
 }
 
-fn report(name: &str, count: usize, time: Duration) {
-    println!("{name:<48} {:>10.0} /s", count as f64 / time.as_secs_f64());
+/// Measures one part.
+struct Meter {
+    server: redis::Connection,
+    name: String,
+    count: usize,
+    start: Instant,
+    cpu: [Option<f64>; 2],
+}
+
+impl Meter {
+    fn start(url: &str, name: &str, count: usize) -> Self {
+        let client = redis::Client::open(url).expect("a valid URL");
+        let mut server = client.get_connection().expect("connect");
+        Self {
+            cpu: [own_cpu(), server_cpu(&mut server)],
+            server,
+            name: name.to_owned(),
+            count,
+            start: Instant::now(),
+        }
+    }
+
+    fn report(mut self) {
+        let rate = self.count as f64 / self.start.elapsed().as_secs_f64();
+        let after = [own_cpu(), server_cpu(&mut self.server)];
+        let [own, server] = [0, 1].map(|index| {
+            let seconds = after[index].zip(self.cpu[index]);
+            seconds.map_or("?".to_owned(), |(after, before)| {
+                format!("{:.1}", (after - before) * 1e6 / self.count as f64)
+            })
+        });
+        let name = self.name;
+        println!("{name:<48} {rate:>10.0} /s  {own:>6} us here  {server:>6} us in redis");
+    }
+}
+
+/// Processor time of this process in seconds.
+fn own_cpu() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    // Linux tells them in hundredths of a second.
+    Some((ticks()? + ticks()?) / 100.0)
+}
+
+fn server_cpu(server: &mut redis::Connection) -> Option<f64> {
+    let info: String = redis::cmd("INFO").arg("cpu").query(server).ok()?;
+    let field = |name: &str| {
+        let value = info.lines().find_map(|line| line.strip_prefix(name));
+        value?.parse::<f64>().ok()
+    };
+    Some(field("used_cpu_user:")? + field("used_cpu_sys:")?)
 }
 
 fn arguments() -> Arguments {
@@ -260,6 +314,7 @@ fn arguments() -> Arguments {
         messages: 200_000,
         body: 1_000,
         lanes: 4,
+        fetch: 256,
     };
     let mut given = std::env::args().skip(1);
     while let Some(key) = given.next() {
@@ -276,6 +331,7 @@ fn arguments() -> Arguments {
             "--messages" => arguments.messages = number(),
             "--body" => arguments.body = number(),
             "--lanes" => arguments.lanes = number(),
+            "--fetch" => arguments.fetch = number(),
             _ => panic!("unknown argument {key}"),
         }
     }
