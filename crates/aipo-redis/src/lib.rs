@@ -13,7 +13,8 @@
 //! # What is where
 //! Messages that wait, bindings and results lie where Celery has them. What a worker holds lies under keys of
 //! aipo's own, so no Python worker takes it for lost, and aipo touches nothing that Python workers hold.
-//! `keys.rs` lists all keys, `wire.rs` tells how a message is written.
+//! `keys.rs` lists all keys, `wire.rs` tells how a message is written. Control commands, their replies and events go
+//! over kombu's channels and mailboxes, see `bus.rs`.
 //!
 //! # Guarantees
 //! | | how |
@@ -22,6 +23,7 @@
 //! | a crash loses nothing | a worker renews one lease for all it holds; when that is over, any other puts its messages back |
 //! | a worker that was given up does no harm | each of its scripts first looks at its lease |
 //! | waiting costs nothing | the server tells of changed keys (`CLIENT TRACKING`); nobody polls, nothing is popped into a client |
+//! | nothing is left by who listened | subscriptions end with the connection; a mailbox whose owner died is swept |
 //! | time is the server's | so clocks of machines need not agree |
 //!
 //! # Bounds
