@@ -67,9 +67,7 @@ class Place:
 
     def python_program(self, words, env=None, **conf):
         """Starts a program that uses `pyapp`."""
-        program = Program(words, {**self.python_env(**conf), **(env or {})}, cwd=INTEROP)
-        self.programs.append(program)
-        return program
+        return self.started(words, {**self.python_env(**conf), **(env or {})}, INTEROP)
 
     def python_env(self, **conf):
         """Where `pyapp` finds this place."""
@@ -110,9 +108,7 @@ class Place:
 
     def aipo_program(self, *words, **settings):
         """Starts a command of the aipo program that does not end by itself."""
-        program = Program([AIPO, *words], self.aipo_env(**settings))
-        self.programs.append(program)
-        return program
+        return self.started([AIPO, *words], self.aipo_env(**settings))
 
     def aipo(self, *words, stdin="", status=0, **settings):
         """Runs a command of the aipo program to its end; gives what it wrote to stdout."""
@@ -151,6 +147,12 @@ class Place:
         return self.aipo_result(self.aipo_send(name, *args, queue=queue, **call).id)["result"]
 
     # Both.
+
+    def started(self, words, env, folder=None):
+        """Starts a program, to be ended with this place."""
+        program = Program(words, env, folder)
+        self.programs.append(program)
+        return program
 
     def gate(self):
         """A gate for one task."""
