@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{OpenShop, PATIENCE, Place};
+use crate::support::{Listening, OpenShop, PATIENCE, Place};
 
 #[test]
 fn a_worker_runs_what_is_called() {
@@ -202,13 +202,10 @@ fn workers_tell_what_they_do_and_running_tasks_can_be_ended() {
 
     let inspect = |method| place.aipo(["inspect", "--json", method]).json();
     assert_eq!(inspect("ping"), json!({ "one@shop": { "ok": "pong" } }));
-    assert_eq!(
-        inspect("active_queues")["one@shop"],
-        json!([{ "name": "celery" }, { "name": "money" }])
-    );
+    let queues = inspect("active_queues");
+    assert_eq!(queues["one@shop"][1]["name"], "money");
     assert_eq!(inspect("registered")["one@shop"][0], "shop.tasks.price");
-    assert_eq!(inspect("stats")["one@shop"]["concurrency"], 3);
-    assert_eq!(inspect("report")["workers"]["one@shop"]["app"], "shop");
+    assert_eq!(inspect("stats")["one@shop"]["pool"]["max-concurrency"], 3);
     assert_eq!(
         place.aipo(["inspect", "ping", "-d", "one@shop"]).ok(),
         "->  one@shop: OK\n    pong\n\n1 node online.\n"
@@ -226,11 +223,11 @@ fn workers_tell_what_they_do_and_running_tasks_can_be_ended() {
         held,
         "state  RECEIVED\nplace  held by worker one@shop, from queue celery\n"
     );
-    // Told with the next heartbeat.
-    let active = std::iter::repeat_with(|| inspect("active"))
-        .find(|active| active["one@shop"] != json!([]))
-        .expect("the iterator does not end");
-    assert_eq!(active["one@shop"][0]["id"], "w1");
+    assert_eq!(inspect("active")["one@shop"][0]["id"], "w1");
+    assert_eq!(
+        place.aipo(["status", "-d", "one@shop"]).ok(),
+        "one@shop: OK\n\n1 node online.\n"
+    );
 
     place.aipo(["revoke", "--terminate", "w1"]).ok();
     let ended = place.aipo(["result", "w1", "--wait", PATIENCE]).ended(3);
@@ -243,6 +240,60 @@ fn workers_tell_what_they_do_and_running_tasks_can_be_ended() {
     drop(watcher);
     worker.stop();
     place.aipo(["inspect", "ping"]).ended(69);
+}
+
+#[test]
+fn workers_do_what_they_are_told() {
+    let place = Place::new();
+    let worker = place.worker(&["-n", "one@shop", "-Q", "celery", "-c", "1"]);
+    let control = |args: &[&str]| {
+        let args = ["control", "-d", "one@shop"].iter().chain(args);
+        place.aipo(args)
+    };
+    assert_eq!(
+        control(&["pool_grow", "2"]).ok(),
+        "->  one@shop: OK\n    pool will grow\n\n1 node online.\n"
+    );
+    control(&["rate_limit", "shop.tasks.price", "100/s"]).ok();
+    let unknown = control(&["rate_limit", "shop.tasks.prise", "100/s"]).ended(1);
+    assert!(
+        unknown
+            .stdout
+            .starts_with("->  one@shop: ERROR\n    unknown task\n"),
+        "{unknown:?}"
+    );
+    control(&["add_consumer", "money"]).ok();
+    let stats = place
+        .aipo(["inspect", "-d", "one@shop", "stats", "-j"])
+        .json();
+    assert_eq!(stats["one@shop"]["pool"]["max-concurrency"], 3);
+    assert_eq!(place.shop(["price", "100"]).ok(), "119\n");
+
+    assert_eq!(control(&["shutdown"]).ok(), "");
+    assert_eq!(worker.ended(), Some(0));
+    control(&["enable_events"]).ended(69);
+}
+
+#[test]
+fn what_happens_is_told_line_by_line() {
+    let place = Place::new();
+    let worker = place.worker(&["-n", "one@shop", "-E"]);
+    let mut listening = place.program(env!("CARGO_BIN_EXE_aipo").into());
+    listening.args(["events", "--json"]);
+    let mut listening = Listening::start(listening);
+    // The first heartbeat says that it listens.
+    while listening.next()["type"] != "worker-heartbeat" {}
+    let id = place.aipo(["call", "shop.tasks.price", "-a", "[100]"]).ok();
+    let mut told = Vec::new();
+    while told.last() != Some(&json!("task-succeeded")) {
+        let event = listening.next();
+        if event["uuid"] == id.trim() {
+            assert_eq!(event["hostname"], "one@shop");
+            told.push(event["type"].clone());
+        }
+    }
+    assert_eq!(told, ["task-received", "task-started", "task-succeeded"]);
+    worker.stop();
 }
 
 #[test]

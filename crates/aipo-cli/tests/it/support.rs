@@ -190,6 +190,42 @@ impl Worker {
     }
 }
 
+/// A process that tells one JSON document a line, until it is dropped.
+pub(crate) struct Listening {
+    process: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Listening {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stdout = process.stdout.take().expect("its stdout is piped");
+        Self {
+            process,
+            lines: BufReader::new(stdout).lines(),
+        }
+    }
+
+    /// The next document.
+    #[track_caller]
+    pub(crate) fn next(&mut self) -> Value {
+        let line = self.lines.next().expect("it goes on").expect("text");
+        serde_json::from_str(&line).expect("a line is JSON")
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // It has ended already if all went well.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 /// Sends a signal to a process.
 #[track_caller]
 pub(crate) fn kill(signal: &str, pid: u32) {
