@@ -68,4 +68,6 @@ mod guides {
     struct Workers;
     #[doc = include_str!("../../../docs/messages.md")]
     struct Messages;
+    #[doc = include_str!("../../../docs/control.md")]
+    struct Control;
 }

@@ -30,7 +30,7 @@ pub enum Signal<'a> {
         /// Where it went.
         queue: &'a QueueName,
     },
-    /// A worker took a message.
+    /// A worker took a message and will run its task.
     TaskReceived {
         /// What it says.
         headers: &'a Headers,

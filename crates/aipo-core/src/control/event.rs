@@ -11,6 +11,9 @@ use crate::store::{Address, Notice};
 /// The routing key of many task events told together.
 pub const TASK_MULTI: &str = "task.multi";
 
+/// How many task events are told together at most. Celery's buffer has 24.
+pub const EVENTS_IN_A_NOTICE: usize = 100;
+
 /// Something that happened, told by whom it happened to.
 ///
 /// Wire: a JSON map. Celery's `utcoffset` is left out on purpose: its receivers shift the timestamp by

@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use clock::LamportClock;
-pub use event::{Event, TASK_MULTI, decode_events, events_notice};
+pub use event::{EVENTS_IN_A_NOTICE, Event, TASK_MULTI, decode_events, events_notice};
 pub use info::{ScheduledTask, TaskInfo};
 pub use request::{Reply, ReplyTo, Request, control_exchange, reply_exchange};
 

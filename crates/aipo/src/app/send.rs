@@ -4,7 +4,7 @@
 //! publishes it.
 
 use aipo_core::canvas::ResultNode;
-use aipo_core::control::{Event, events_notice};
+use aipo_core::control::{EVENTS_IN_A_NOTICE, Event, events_notice};
 use aipo_core::message::{Embed, Format, Headers, Properties, TaskMessage, TimeLimit, WireTime};
 use aipo_core::message::{repr_kwargs, repr_tuple};
 use aipo_core::store::{MAX_PRIORITY, Publish};
@@ -99,8 +99,10 @@ impl App {
             .iter()
             .map(|outgoing| self.event("task-sent", self.origin(), outgoing.told()));
         let events: Vec<Event> = events.collect();
-        let notice = events_notice(exchange, &events);
-        if let Err(error) = self.store().bus.tell(vec![notice]).await {
+        let notices = events
+            .chunks(EVENTS_IN_A_NOTICE)
+            .map(|events| events_notice(exchange, events));
+        if let Err(error) = self.store().bus.tell(notices.collect()).await {
             tracing::warn!(%error, "telling that tasks were sent failed");
         }
     }

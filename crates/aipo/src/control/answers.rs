@@ -44,10 +44,16 @@ impl Control {
         self.read("scheduled", Value::Null).await
     }
 
-    /// The tasks that the workers know.
+    /// The names of the tasks that the workers know.
     pub async fn registered(&self) -> Result<Answers<Vec<String>>> {
-        self.read("registered", json!({ "taskinfoitems": [] }))
-            .await
+        let mut answers: Answers<Vec<String>> = self.read("registered", Value::Null).await?;
+        for name in answers.values_mut().flatten() {
+            // Options may follow in brackets.
+            if let Some(end) = name.find(" [") {
+                name.truncate(end);
+            }
+        }
+        Ok(answers)
     }
 
     /// The tasks that are revoked by their id.

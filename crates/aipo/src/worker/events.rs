@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use aipo_core::control::{Event, events_notice};
+use aipo_core::control::{EVENTS_IN_A_NOTICE as BATCH, Event, events_notice};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +16,6 @@ use crate::App;
 
 /// How many events may wait to be told.
 const WAITING: usize = 4096;
-/// How many task events share a notice. Celery's buffer has 24.
-const BATCH: usize = 100;
 
 /// Where the worker's events are put.
 pub(crate) struct Events {
