@@ -11,14 +11,13 @@
 //! | `sending` | send others |
 //! | `signatures` | return and read signatures |
 //! | `redelivery` | give their message back |
-//! | `builtin` | every Celery worker has |
 //!
-//! `python` has the operators of Python, `exceptions` its exceptions, `env` what the environment says.
+//! `python` has the operators of Python, `exceptions` its exceptions, `call` its signatures, `env` what the
+//! environment says.
 
-mod builtin;
+mod call;
 mod env;
 mod exceptions;
-mod later;
 mod plain;
 mod python;
 mod redelivery;
@@ -56,7 +55,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
             settings.worker_prefetch_multiplier = 4;
         })
         .data(redis::Redis::open(&env.redis_url)?);
-    let app = builtin::register(app);
     let app = plain::register(app);
     let app = redis::register(app);
     let app = request::register(app);

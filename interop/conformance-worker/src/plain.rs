@@ -8,32 +8,34 @@ use aipo::{AppBuilder, Context, Task, TaskError, TaskOptions, TaskResult};
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
+use crate::call::Unbound;
 use crate::exceptions::{builtin, expected, unpickleable, validation};
 use crate::python::{self, sum, text, truthy};
 
 pub(crate) fn register(app: AppBuilder) -> AppBuilder {
-    app.task(identity::task())
-        .task(add::task())
-        .task(mul::task())
-        .task(add_not_typed::task())
-        .task(add_ignore_result::task())
-        .task(add_with_result::task())
-        .task(raise_error::task())
-        .task(fail::task())
-        .task(fail_unpickleable::task())
-        .task(tsum::task())
-        .task(xsum::task())
-        .task(delayed_sum::task())
-        .task(delayed_sum_with_soft_guard::task())
-        .task(sleeping::task())
-        .task(print_unicode::task())
-        .task(return_exception::task())
-        .task(write_to_file_and_return_int::task())
-        .task(replaced_with_me::task())
-        .task(add_pydantic::task())
-        .task(add_pydantic_string_annotations::task())
-        .task(SoftLimitBeyondHard)
-        .task(reject_without_requeue::task())
+    app.task(Unbound(identity::task()))
+        .task(Unbound(add::task()))
+        .task(Unbound(mul::task()))
+        .task(Unbound(add_not_typed::task()))
+        .task(Unbound(add_ignore_result::task()))
+        .task(Unbound(add_with_result::task()))
+        .task(Unbound(raise_error::task()))
+        .task(Unbound(fail::task()))
+        .task(Unbound(fail_unpickleable::task()))
+        .task(Unbound(tsum::task()))
+        .task(Unbound(xsum::task()))
+        .task(Unbound(delayed_sum::task()))
+        .task(Unbound(delayed_sum_with_soft_guard::task()))
+        .task(Unbound(sleeping::task()))
+        .task(Unbound(print_unicode::task()))
+        .task(Unbound(return_exception::task()))
+        .task(Unbound(write_to_file_and_return_int::task()))
+        .task(Unbound(replaced_with_me::task()))
+        .task(Unbound(add_pydantic::task()))
+        .task(Unbound(add_pydantic_string_annotations::task()))
+        .task(Unbound(SoftLimitBeyondHard))
+        .task(Unbound(reject_without_requeue::task()))
+        .task(ping::task())
 }
 
 #[aipo::task(name = "t.integration.tasks.identity")]
@@ -212,4 +214,10 @@ impl Task for SoftLimitBeyondHard {
 #[aipo::task(name = "t.integration.tasks.reject_without_requeue")]
 async fn reject_without_requeue() -> TaskResult<()> {
     Err(TaskError::reject("rejected"))
+}
+
+/// Of Celery's own tests.
+#[aipo::task(name = "celery.ping")]
+async fn ping() -> String {
+    "pong".to_owned()
 }

@@ -7,18 +7,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::call::Unbound;
 use crate::exceptions::{data_error, response_error, type_error};
 use crate::python::{sum, text, type_name};
 
 pub(crate) fn register(app: AppBuilder) -> AppBuilder {
-    app.task(redis_echo::task())
-        .task(redis_count::task())
+    app.task(Unbound(redis_echo::task()))
+        .task(Unbound(redis_count::task()))
         .task(redis_echo_group_id::task())
         .task(sum_and_record::task())
-        .task(errback_old_style::task())
-        .task(errback_new_style::task())
-        .task(errback_old_style_with_args::task())
-        .task(errback_new_style_with_args::task())
+        .task(Unbound(errback_old_style::task()))
+        .task(Unbound(errback_new_style::task()))
+        .task(Unbound(errback_old_style_with_args::task()))
+        .task(Unbound(errback_new_style_with_args::task()))
 }
 
 /// The Redis that the tests look into.

@@ -9,6 +9,7 @@
 //! | `follow` | what follows from a task that ended: callbacks, the chain, the chord, errbacks |
 //! | `join` | what follows from a chord that is complete |
 //! | `options` | the options of a signature, as calls take them |
+//! | `stamp` | names and values that go along with all of it |
 //! | `replace` | a task that puts a workflow in its own place |
 //!
 //! # How Celery carries a workflow
@@ -23,6 +24,7 @@ mod options;
 mod plan;
 mod replace;
 mod signature;
+mod stamp;
 mod steps;
 mod tree;
 

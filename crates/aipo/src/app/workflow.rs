@@ -37,12 +37,16 @@ impl App {
             .as_ref()
             .map(|cx| Lineage::from(cx.headers()))
             .unwrap_or_default();
-        let mut ids = new_id;
-        let mut planner = Planner::new(lineage, &mut ids);
-        let result = planner
-            .apply(canvas, &[], Map::new())
-            .map_err(not_a_workflow)?;
-        let work = self.work(planner.finish())?;
+        let (result, work) = {
+            // A planner is of one thread; it has to be gone before the wait.
+            let mut ids = new_id;
+            let mut planner = Planner::new(lineage, &mut ids);
+            let result = planner.apply(canvas, &[], Map::new());
+            (
+                result.map_err(not_a_workflow)?,
+                self.work(planner.finish())?,
+            )
+        };
         self.advance(work).await?;
         if let (Some(cx), Some(result)) = (parent, &result) {
             cx.adopt(result.clone());

@@ -173,12 +173,16 @@ impl Context {
     /// [`ErrorKind::Config`] when it is part of no chord, otherwise as [`App::send`].
     pub async fn add_to_chord(&self, canvas: impl Into<Canvas>) -> Result<()> {
         let app = self.app();
-        let mut ids = new_id;
-        let mut planner = Planner::new(self.headers().into(), &mut ids);
-        let follows = Follows::read(&self.0.parts.embed).map_err(not_a_workflow)?;
-        let node = add_to_chord(&mut planner, canvas.into(), self.headers(), &follows);
-        let node = node.map_err(not_a_workflow)?;
-        let work = app.work(planner.finish())?;
+        let (node, work) = {
+            // A planner is of one thread; it has to be gone before the wait.
+            let mut ids = new_id;
+            let headers = self.headers();
+            let follows = Follows::read(&self.0.parts.embed).map_err(not_a_workflow)?;
+            let mut planner = Planner::new(headers.into(), &mut ids);
+            let node = add_to_chord(&mut planner, canvas.into(), headers, &follows);
+            let node = node.map_err(not_a_workflow)?;
+            (node, app.work(planner.finish())?)
+        };
         app.advance(work).await?;
         node.into_iter().for_each(|node| self.adopt(node));
         Ok(())
