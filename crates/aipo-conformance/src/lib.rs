@@ -38,6 +38,8 @@ pub mod broker;
 #[expect(missing_docs, reason = "the name of a case says what it is for")]
 pub mod bus;
 #[expect(missing_docs, reason = "the name of a case says what it is for")]
+pub mod chords;
+#[expect(missing_docs, reason = "the name of a case says what it is for")]
 pub mod results;
 #[expect(missing_docs, reason = "the name of a case says what it is for")]
 pub mod state;
@@ -335,6 +337,68 @@ macro_rules! conformance {
                     appending_nothing_changes_nothing,
                     appends_at_the_same_time_stand_each_together,
                     a_sweep_deletes_entries_that_have_expired,
+                }
+            }
+            chords {
+                step {
+                    all_of_a_step_happens,
+                    what_is_published_is_parked_until_it_is_due,
+                    a_step_does_not_replace_a_success,
+                    a_step_of_nothing_changes_nothing,
+                    a_dropped_step_happens_whole_or_not_at_all,
+                }
+                count {
+                    a_chord_is_complete_when_all_its_parts_are_done,
+                    a_part_counts_once,
+                    a_part_that_counts_once_does_not_complete_twice,
+                    parts_may_be_done_before_the_chord_is_opened,
+                    parts_come_by_their_places,
+                    what_to_do_is_told_by_the_last_part,
+                    a_chord_that_grows_has_one_part_more,
+                    a_chord_may_grow_before_it_is_opened,
+                    a_complete_chord_that_grows_is_not_complete,
+                    chords_are_counted_apart,
+                    handles_count_together,
+                    values_come_byte_for_byte,
+                    a_part_tells_how_it_ended,
+                    any_text_names_a_group_and_a_task,
+                    a_structure_comes_as_it_was_opened_with,
+                    a_chord_may_have_ten_thousand_parts,
+                    parts_counted_at_the_same_time_complete_a_chord_once,
+                }
+                take {
+                    what_was_taken_is_given_to_nobody_else,
+                    a_chord_whose_claim_is_over_goes_to_the_next,
+                    each_taker_has_the_claim_that_it_asked_for,
+                    a_finished_chord_is_not_taken_again,
+                    at_most_limit_chords_are_taken,
+                    of_many_takers_one_gets_a_chord,
+                    a_dropped_take_loses_no_chord,
+                }
+                finish {
+                    what_follows_happens_with_the_end,
+                    a_chord_is_finished_once,
+                    of_many_who_finish_one_does,
+                    what_is_not_complete_is_not_finished,
+                    later_parts_of_a_finished_chord_change_nothing,
+                    a_finished_chord_that_is_opened_begins_anew,
+                    a_chord_may_begin_anew_with_its_own_end,
+                    a_dropped_finish_happens_whole_or_not_at_all,
+                }
+                settle {
+                    a_step_happens_with_the_settlement,
+                    a_step_happens_with_every_verdict,
+                    the_parts_of_a_batch_all_count,
+                    a_settlement_whose_lease_was_lost_counts_nothing,
+                    a_delivery_that_is_gone_counts_nothing,
+                    a_dropped_settlement_counts_with_its_verdict_or_not_at_all,
+                }
+                expiry {
+                    a_chord_is_forgotten_when_its_time_is_over,
+                    each_change_keeps_a_chord_for_its_time,
+                    the_last_change_brings_its_own_expiry,
+                    a_chord_without_expiry_is_kept_for_ever,
+                    what_was_forgotten_leaves_the_others,
                 }
             }
             bus {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const SEAMS: [&str; 5] = ["broker", "results", "state", "bus", "whole"];
+const SEAMS: [&str; 6] = ["broker", "results", "state", "chords", "bus", "whole"];
 
 #[test]
 fn every_case_is_stamped() {
