@@ -11,6 +11,10 @@
 //! | `{routing key}.{exchange}` | list | a mailbox |
 //! | `/{db}.{exchange}`, `/{db}.{exchange}/{routing key}` | channel | notices to everybody |
 //! | `celery-task-meta-{id}` | string | a result; also the channel that tells of it |
+//! | `celery-taskset-meta-{group}` | string | how the results of a chord are nested |
+//! | `celery-taskset-meta-{group}.s`, `.t` | string | how many parts a chord has, and how many came to it later |
+//! | `celery-taskset-meta-{group}.j`, `.d` | zset, set | its parts that are done, by place; which were counted |
+//! | `celery-taskset-meta-{group}.c` | string | who goes on with a complete chord: a token of a Python worker's, `aipo`, or `done` |
 //!
 //! And aipo's, which nobody else knows:
 //!
@@ -29,9 +33,11 @@
 //! | `aipo:log:{name}` | zset | the entries of a log as `{expiry}:{number}:{value}`, by number |
 //! | `aipo:log-number:{name}` | string | the number of the last entry of a log |
 //! | `aipo:log-expiries` | zset | entries of all logs as `{number}:{name}`, by expiry |
+//! | `aipo:chords` | zset | groups of complete chords that aipo workers go on with, by the time from which they can be taken |
+//! | `aipo:chord:{group}` | string | what to do when a chord is complete |
 //! | `aipo:mailboxes` | zset | open mailboxes as `{exchange}` sep `{routing key}`, by the time when they are over |
 //! | `aipo:state:{result}` | string | the state of a result whose bytes do not tell it |
-//! | `aipo:result-expiries` | zset | only with a clock of the store's own |
+//! | `aipo:result-expiries`, `aipo:chord-expiries` | zset | only with a clock of the store's own |
 
 use aipo_core::{QueueName, TaskId};
 
@@ -125,6 +131,11 @@ impl Keys {
 
     pub(crate) fn result(&self, id: &TaskId) -> String {
         format!("{}celery-task-meta-{id}", self.result_prefix)
+    }
+
+    /// In front of a group's name in the keys of Celery's backend.
+    pub(crate) fn group_prefix(&self) -> String {
+        format!("{}celery-taskset-meta-", self.result_prefix)
     }
 
     /// The list of a queue for one of the steps.

@@ -111,7 +111,7 @@ pub async fn connect(options: RedisOptions) -> Result<Store> {
         broker: Arc::new(broker::RedisBroker(handle.clone())),
         results: Arc::new(results::RedisResults(handle.clone())),
         state: Arc::new(state::RedisState(handle.clone())),
-        chords: Arc::new(chords::NoChords),
+        chords: Arc::new(chords::RedisChords(handle.clone())),
         bus: Arc::new(bus::RedisBus(handle)),
         settles_results: true,
         url: options.url(),

@@ -68,6 +68,26 @@ impl Outgoing {
 }
 
 impl Handle {
+    /// Adds messages to a call of a script that declares their queues where that was not done yet, so that one that
+    /// has no effect leaves no queue behind.
+    pub(crate) fn write_messages<'a>(
+        &self,
+        call: &mut Cmd,
+        messages: &'a [Outgoing],
+        declares: &mut Vec<&'a QueueName>,
+    ) {
+        call.arg(messages.len());
+        for message in messages {
+            if self.declared.contains(&message.queue) {
+                call.arg("");
+            } else {
+                call.arg(message.queue.as_str());
+                declares.push(&message.queue);
+            }
+            message.write(call, self);
+        }
+    }
+
     pub(crate) fn outgoing(&self, message: &Publish) -> Outgoing {
         let priority = message.priority.min(MAX_PRIORITY);
         let step = self.keys.step(priority);

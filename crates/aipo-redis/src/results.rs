@@ -155,16 +155,21 @@ impl Handle {
     /// not tell it.
     pub(crate) fn write_result<'c>(&self, call: &'c mut Cmd, record: &ResultRecord) -> &'c mut Cmd {
         call.arg(self.keys.result(&record.id)).arg(&record.meta);
-        match record.expires.map(duration_ms) {
+        self.write_expiry(call, record.expires);
+        match told_state(&record.meta) {
+            Some(state) if state == record.state => call.arg(""),
+            _ => call.arg(record.state.as_str()),
+        }
+    }
+
+    /// Adds a time to live in milliseconds, empty for ever.
+    pub(crate) fn write_expiry(&self, call: &mut Cmd, expires: Option<Duration>) {
+        match expires.map(duration_ms) {
             None | Some(FOR_EVER_MS) => call.arg(""),
             // The server takes no time to live of zero; what is over at once may as well be over soon.
             Some(0) if self.clock.is_none() => call.arg(1),
             Some(ms) => call.arg(ms),
         };
-        match told_state(&record.meta) {
-            Some(state) if state == record.state => call.arg(""),
-            _ => call.arg(record.state.as_str()),
-        }
     }
 
     /// The key where expiries are kept, if the server can't be left to them.

@@ -47,8 +47,19 @@ pub(crate) static SETTLE: Script = script!(
     "shared/deliveries",
     "shared/publish",
     "shared/result",
+    "shared/chord",
+    "shared/step",
     "settle"
 );
+pub(crate) static ADVANCE: Script = script!(
+    "shared/time",
+    "shared/publish",
+    "shared/result",
+    "shared/chord",
+    "shared/step",
+    "advance"
+);
+pub(crate) static TAKE_COMPLETE: Script = script!("shared/time", "shared/chord", "take_complete");
 pub(crate) static RENEW: Script = script!("shared/time", "shared/lease", "renew");
 pub(crate) static ABANDON: Script = script!("shared/time", "shared/lease", "abandon");
 pub(crate) static CLOSE: Script = script!(

@@ -5,6 +5,7 @@ use aipo_core::{QueueName, Result};
 use jiff::Timestamp;
 use redis::Cmd;
 
+use crate::chords::step_size;
 use crate::error::unexpected;
 use crate::publish::Outgoing;
 use crate::reply;
@@ -31,7 +32,7 @@ impl Ending<'_> {
             .as_ref()
             .map_or(0, |result| result.meta.len());
         let messages: usize = self.publish.iter().map(Outgoing::size).sum();
-        200 + meta + messages
+        200 + meta + messages + step_size(&self.settlement.step)
     }
 }
 
@@ -79,11 +80,12 @@ impl Source {
         call.arg(keys.prefix())
             .arg(keys.sep())
             .arg(keys.note_prefix());
-        call.arg(handle.clocked_expiries());
+        call.arg(handle.clocked_expiries()).arg(step.len());
         let mut declares: Vec<&QueueName> = Vec::new();
         for ending in step {
             self.write(&mut call, ending, &mut declares);
         }
+        self.write_steps(&mut call, step);
         let told = reply::bytes(SETTLE.run(&handle.link, &call).await?)?;
         if told.is_empty() {
             // The lease is over, for all of them.
@@ -116,16 +118,23 @@ impl Source {
             Verdict::DeadLetter { reason } => call.arg("D").arg(reason),
         };
         self.write_result(call, ending.settlement.result.as_ref());
-        call.arg(ending.publish.len());
-        for message in &ending.publish {
-            // A settlement that has no effect must not leave a queue behind, so the script declares it.
-            if self.handle.declared.contains(&message.queue) {
-                call.arg("");
-            } else {
-                call.arg(message.queue.as_str());
-                declares.push(&message.queue);
-            }
-            message.write(call, &self.handle);
+        self.handle.write_messages(call, &ending.publish, declares);
+    }
+
+    /// Adds what workflows change. Few settlements do.
+    fn write_steps(&self, call: &mut Cmd, endings: &[Ending<'_>]) {
+        let steps = || {
+            let places = (1..).zip(endings);
+            places.filter(|(_, ending)| !ending.settlement.step.is_empty())
+        };
+        let count = steps().count();
+        call.arg(count);
+        if count > 0 {
+            call.arg(self.handle.keys.group_prefix());
+        }
+        for (place, ending) in steps() {
+            call.arg(place);
+            self.handle.write_step(call, &ending.settlement.step);
         }
     }
 

@@ -3,13 +3,15 @@
 -- KEYS  1 consumers, 2 the consumer, 3 dead letters (zset by id), 4 ids of dead letters,
 --       5 sequence of parked messages
 -- ARGV  1 id, 2 now or '', 3 prefix of all keys, 4 separator, 5 prefix of notes on results, 6 expiries of results
---       or '', then by delivery:
+--       or '', 7 number of deliveries, then by delivery:
 --         its field, where a later start of it is noted or '',
 --         verdict: A ack, Q requeue, R release; D dead letter, and then the reason; P park, and then the parked
 --           messages of its queue (zset), step, due in ms,
 --         results: 0 or 1, and then key, meta, ttl, state or '',
 --         messages: how many, and then by message: queue or '' when it is known to be declared, list, parked,
 --           step, due or '', message
+--       then the number of steps of workflows, and if there are any the base of Celery's keys of groups, and then by
+--       step: the place of its delivery, from 1 on, and the step
 -- Returns one character by delivery: 1 when it was held and is settled, 0 when it was not.
 
 local consumer, consumers = KEYS[2], KEYS[1]
@@ -23,9 +25,9 @@ end
 -- in order.
 local released = {}
 local answers = {}
-local at = 7
+local at = 8
 
-while at <= #ARGV do
+for _ = 1, tonumber(ARGV[7]) do
   local field, later, verdict = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   at = at + 3
   local raw, started
@@ -98,6 +100,21 @@ while at <= #ARGV do
       publish(ARGV[at + 1], ARGV[at + 2], KEYS[5], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], now)
     end
     at = at + 6
+  end
+end
+local steps = tonumber(ARGV[at])
+if steps > 0 then
+  local place = {
+    prefix = prefix,
+    base = ARGV[at + 1],
+    now = now,
+    clocked = ARGV[6] ~= '',
+    notes = ARGV[5],
+    result_expiries = ARGV[6],
+  }
+  at = at + 2
+  for _ = 1, steps do
+    at = take_step(at + 1, place, answers[tonumber(ARGV[at])] == '1')
   end
 end
 for index = #released, 1, -1 do
