@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aipo_core::store::{
-    Consumer, Delivery, DeliveryTag, Fetch, ResultRecord, Settled, Settlement, Verdict,
+    Consumer, Delivery, DeliveryTag, Fetch, ResultRecord, Settled, Settlement, Step, Verdict,
 };
 use aipo_core::{QueueName, Result};
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::batch::{Batch, Outcome};
+use crate::chords;
 use crate::error::{closed, lease_lost};
 use crate::fetch::{FetchJob, MAX_FETCH, Source, Taken, queue_ids};
 use crate::handle::Handle;
@@ -148,7 +149,7 @@ impl Consumer for SqliteConsumer {
             .map(Ending::encode)
             .collect::<Result<Vec<_>>>()?;
         let weight = Weight {
-            rows: endings.iter().map(|ending| 1 + ending.publish.len()).sum(),
+            rows: endings.iter().map(Ending::rows).sum(),
             bytes: endings.iter().map(Ending::size).sum(),
         };
         let run = move |batch: &mut Batch<'_>| settle(batch, consumer, &endings);
@@ -213,6 +214,7 @@ struct Ending {
     verdict: Verdict,
     result: Option<ResultRecord>,
     publish: Vec<NewMessage>,
+    step: Step,
 }
 
 impl Ending {
@@ -222,12 +224,18 @@ impl Ending {
             verdict: settlement.verdict,
             result: settlement.result,
             publish: NewMessage::encode_all(settlement.publish)?,
+            step: settlement.step,
         })
+    }
+
+    fn rows(&self) -> usize {
+        1 + self.publish.len() + chords::rows(&self.step)
     }
 
     fn size(&self) -> usize {
         let meta = self.result.as_ref().map_or(0, |record| record.meta.len());
-        meta + self.publish.iter().map(NewMessage::size).sum::<usize>()
+        let messages: usize = self.publish.iter().map(NewMessage::size).sum();
+        meta + messages + chords::size(&self.step)
     }
 }
 
@@ -298,6 +306,7 @@ fn settle_one(batch: &mut Batch<'_>, consumer: i64, ending: &Ending) -> rusqlite
     if let Some(result) = &ending.result {
         results::store(batch, result)?;
     }
+    chords::advance(batch, &ending.step)?;
     message::insert(batch, &ending.publish)?;
     Ok(Settled::Done)
 }

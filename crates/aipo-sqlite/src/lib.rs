@@ -62,7 +62,7 @@
 //! # Inside
 //! ```text
 //!  broker.rs  consumer.rs  results.rs               the contracts; each call becomes an operation
-//!  state.rs   bus.rs
+//!  state.rs   bus.rs       chords.rs
 //!        │ writes                 │ reads
 //!        ▼                        ▼
 //!    writer.rs                 reader.rs            one thread each, with a connection of its own
@@ -174,7 +174,7 @@ fn store(handle: Arc<Handle>, path: &Path) -> Store {
         broker: Arc::new(broker::SqliteBroker(handle.clone())),
         results: Arc::new(results::SqliteResults(handle.clone())),
         state: Arc::new(state::SqliteState(handle.clone())),
-        chords: Arc::new(chords::NoChords),
+        chords: Arc::new(chords::SqliteChords(handle.clone())),
         bus: Arc::new(bus::SqliteBus(handle)),
         settles_results: true,
         url: SqliteOptions::url_of(path),

@@ -19,6 +19,7 @@ const APPLICATION_ID: i32 = 0x6169_706f;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_notices_and_logs.sql"),
+    include_str!("migrations/0003_chords.sql"),
 ];
 
 /// How long SQLite itself waits for a lock before a statement answers "busy". Only other programs

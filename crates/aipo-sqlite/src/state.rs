@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::batch::Batch;
 use crate::bus;
+use crate::chords;
 use crate::handle::Handle;
 use crate::time::{after_ms, now_ms};
 use crate::writer::Weight;
@@ -190,7 +191,7 @@ impl StateStore for SqliteState {
             .await?;
         // Not counted: notices are no part of the state.
         bus::sweep(&self.0).await?;
-        Ok(facts + entries)
+        Ok(facts + entries + chords::sweep(&self.0).await?)
     }
 }
 

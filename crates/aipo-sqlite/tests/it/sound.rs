@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 /// Each query finds what contradicts the sentence beside it.
-const CONTRADICTIONS: [(&str, &str); 7] = [
+const CONTRADICTIONS: [(&str, &str); 10] = [
     (
         "a message is in exactly one place",
         "SELECT message.seq FROM message
@@ -58,6 +58,20 @@ const CONTRADICTIONS: [(&str, &str); 7] = [
         "notices are counted one by one",
         "SELECT 1 WHERE (SELECT max(nth) - min(nth) + 1 FROM notice)
          <> (SELECT count(DISTINCT nth) FROM notice)",
+    ),
+    (
+        "a chord that is not finished counts its parts, and one that is has none",
+        "SELECT id FROM chord WHERE done <> (SELECT count(*) FROM part WHERE chord = chord.id)",
+    ),
+    (
+        "a chord can be taken when it is complete",
+        "SELECT id FROM chord
+         WHERE (free_ms IS NOT NULL) <> (NOT finished AND size IS NOT NULL AND size + grown = done)",
+    ),
+    (
+        "a part, and what is to be done, is of a chord that is there",
+        "SELECT chord FROM (SELECT chord FROM part UNION SELECT chord FROM chord_body)
+         WHERE chord NOT IN (SELECT id FROM chord)",
     ),
 ];
 
