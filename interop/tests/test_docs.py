@@ -4,12 +4,13 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
-import urllib.request
 from pathlib import Path
 
 import pytest
 
+from harness.flower import Flower
 from harness.place import AIPO, CELERY, INTEROP
 from harness.program import PATIENCE_SECS
 from harness.server import free_port
@@ -51,7 +52,7 @@ def test_the_example_runs(place):
 
     start(rust).wait_for_line("worker ready")
     start(python).wait_for_line(" ready.")
-    start(flower, f"--port={port}", "--address=127.0.0.1").wait_for_line("Connected to redis://")
+    monitor = Flower(start(flower, f"--port={port}", "--address=127.0.0.1"), port)
     done = subprocess.run(
         list(map(str, words(order))),
         env={**os.environ, **environment},
@@ -62,8 +63,8 @@ def test_the_example_runs(place):
     )
 
     assert (done.stdout, done.returncode) == ("Dear Ana, you paid 15.00.\n", 0), done.stderr
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/workers", timeout=PATIENCE_SECS) as page:
-        assert "celery@" in page.read().decode()
+    host = socket.gethostname()
+    monitor.until(lambda: all(f"{name}@{host}" in monitor.get("/workers", refresh=1) for name in ("shop", "celery")))
 
 
 def settings():

@@ -117,15 +117,27 @@ def test_started_tells_who_runs_it(duo):
 
 def test_progress_is_seen(duo):
     gate = duo.gate()
-    seen = []
     result = duo.send("interop.progress", gate.path, 3, 10)
     gate.wait_until_somebody_waits()
 
     assert result.state == "PROGRESS"
     assert result.info == {"done": 3, "total": 10}
     gate.open()
-    assert result.get(timeout=PATIENCE_SECS, on_message=seen.append) == 10
-    assert seen[-1]["status"] == "SUCCESS"
+    assert result.get(timeout=PATIENCE_SECS) == 10
+
+
+def test_progress_is_pushed_to_who_waits(duo):
+    gate = duo.gate()
+    seen = []
+
+    def on_message(meta):
+        seen.append((meta["status"], meta["result"]))
+        if meta["status"] == "PROGRESS":
+            gate.open()
+
+    result = duo.send("interop.progress", gate.path, 3, 10)
+    assert result.get(timeout=PATIENCE_SECS, on_message=on_message) == 10
+    assert seen == [("PROGRESS", {"done": 3, "total": 10}), ("SUCCESS", 10)]
 
 
 def test_a_result_can_be_forgotten(duo):

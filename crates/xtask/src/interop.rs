@@ -12,15 +12,20 @@ use crate::{Result, process, python, root, summary};
 /// pays even on two cores. Tests of a file share their workers and stay together.
 const PARALLEL: [&str; 4] = ["--numprocesses", "3", "--dist", "loadfile"];
 
+/// The aipo side of the tests, and the example of the guide; packages of the same names.
+const PROGRAMS: [&str; 2] = ["interop-app", "celery-example"];
+
 /// Builds what the tests need and hands the other words on to pytest.
 pub(crate) fn main(args: Args) -> Result<()> {
-    process::run(&mut cargo(["build", "--quiet", "--package", "interop-app"]))?;
+    let packages = PROGRAMS.map(|name| format!("--package={name}"));
+    process::run(cargo(["build", "--quiet"]).args(packages))?;
     process::run(pytest()?.args(args.rest()))
 }
 
 /// All of them, counted; a test that is skipped proves nothing and is a failure.
 pub(crate) fn check() -> Result<String> {
-    process::run(cargo(["build", "--bin", "interop-app"]).args(EVERYTHING))?;
+    let programs = PROGRAMS.map(|name| format!("--bin={name}"));
+    process::run(cargo(["build"]).args(programs).args(EVERYTHING))?;
     let (success, output) = process::run_and_listen(pytest()?.args(PARALLEL))?;
     let counted = summary::of_pytest(&output).ok_or("pytest told no result")?;
     let verdict = counted.verdict()?;

@@ -15,6 +15,11 @@
 //! `python` has the operators of Python, `exceptions` its exceptions, `call` its signatures, `env` what the
 //! environment says.
 
+#![expect(
+    clippy::disallowed_names,
+    reason = "parameters are named as in Celery's tests, which pass them by name"
+)]
+
 mod call;
 mod env;
 mod exceptions;

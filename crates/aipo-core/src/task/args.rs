@@ -166,7 +166,10 @@ mod tests {
         named_rest: true,
     };
 
-    fn read(body: &str) -> Result<(i64, i64, Vec<i64>, Map<String, Value>), BadArguments> {
+    /// `x`, `y`, the rest by position and by name.
+    type Args = (i64, i64, Vec<i64>, Map<String, Value>);
+
+    fn read(body: &str) -> Result<Args, BadArguments> {
         let body = Body::parse(body.as_bytes()).expect("a body");
         let mut reader = ArgsReader::new("app.tasks.add", ADD, &body)?;
         Ok((
