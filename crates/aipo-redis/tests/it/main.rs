@@ -2,6 +2,7 @@
 
 mod bus;
 mod celery;
+mod chords;
 mod conformance;
 mod connection;
 mod due;
