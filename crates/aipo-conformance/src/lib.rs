@@ -437,6 +437,7 @@ macro_rules! conformance {
                 faults {
                     work_through_faults_loses_nothing_and_settles_once,
                     a_store_that_is_down_comes_back,
+                    chords_through_faults_are_finished_once,
                 }
             }
         }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use aipo_core::store::{ConsumerOptions, Fetch, Settlement, Verdict};
+use aipo_core::store::{Chord, ConsumerOptions, Fetch, Part, Settlement, Step, Verdict};
 use aipo_core::{ErrorKind, Result, Store, TaskState};
 
 use crate::Harness;
 use crate::fault::{Faults, Rates};
-use crate::support::{Fixture, LEASE, id_of, message, result, seed, settlement, within};
+use crate::support::{AN_HOUR, Fixture, LEASE, id_of, message, result, seed, settlement, within};
 
 const MESSAGES: usize = 300;
 const RATES: Rates = Rates {
@@ -157,4 +157,110 @@ pub async fn a_store_that_is_down_comes_back(harness: &impl Harness) {
         .expect("publish");
     assert_eq!(consumer.take(2).await.len(), 1);
     assert_eq!(faults.injected(), 1);
+}
+
+/// Each part is counted once and each chord finished once, whatever is lost on the way.
+pub async fn chords_through_faults_are_finished_once(harness: &impl Harness) {
+    const CHORDS: usize = 20;
+    const PARTS: usize = 8;
+    let first = Fixture::open(harness).await;
+    let second = first.second(harness).await;
+    if !first.store.settles_results {
+        return;
+    }
+    let faults = Faults::new(seed());
+    faults.set_rates(RATES);
+    let (one, two) = (faults.wrap(&first.store), faults.wrap(&second.store));
+
+    within(async {
+        for number in 0..CHORDS {
+            let group = format!("g{number}");
+            let step = Step {
+                opens: vec![Chord {
+                    group: group.as_str().into(),
+                    size: PARTS as u64,
+                    structure: None,
+                    expires: None,
+                }],
+                ..Step::default()
+            };
+            // What is sent twice, since the answer was lost, runs twice.
+            let ids = (0..PARTS).map(|part| format!("{group}:{part}"));
+            let tasks: Vec<_> = ids.map(|id| message("q", &id)).collect();
+            persist(|| one.chords.advance(step.clone(), tasks.clone())).await;
+        }
+        tokio::join!(
+            work_on_chords(&one, &first, CHORDS as u64),
+            work_on_chords(&two, &first, CHORDS as u64)
+        )
+    })
+    .await;
+
+    assert!(faults.injected() > 0, "the faults were there");
+    assert_eq!(first.counts("q").await, [0; 4]);
+    assert_eq!(first.counts("bodies").await, [CHORDS as u64, 0, 0, 0]);
+    let consumer = first.consumer(&["bodies"]).await;
+    let bodies = consumer.take(CHORDS).await;
+    let groups: BTreeSet<String> = bodies.iter().map(id_of).collect();
+    assert_eq!(groups.len(), CHORDS);
+}
+
+/// Counts parts and finishes chords until all of them are finished and no task is left.
+async fn work_on_chords(store: &Store, bed: &Fixture, chords: u64) {
+    const CLAIM: Duration = Duration::from_millis(1);
+    let options = ConsumerOptions {
+        name: "worker".to_owned(),
+        queues: vec!["q".into()],
+        lease: AN_HOUR,
+    };
+    let consumer = persist(|| store.broker.consume(options.clone())).await;
+    loop {
+        let fetch = Fetch {
+            max: 7,
+            started: 7,
+            wait: Duration::from_millis(5),
+        };
+        let taken = persist(|| consumer.fetch(fetch)).await;
+        let batch: Vec<Settlement> = taken
+            .iter()
+            .map(|delivery| Settlement {
+                step: Step {
+                    parts: vec![part_of(&id_of(delivery))],
+                    ..Step::default()
+                },
+                ..settlement(delivery, Verdict::Ack)
+            })
+            .collect();
+        persist(|| consumer.settle(batch.clone())).await;
+
+        // A chord whose taker never learnt of it goes to the next.
+        bed.clock.advance(CLAIM);
+        for chord in persist(|| store.chords.take_complete(3, CLAIM)).await {
+            let body = vec![message("bodies", chord.group.as_str())];
+            persist(|| {
+                let (step, body) = (Step::default(), body.clone());
+                store.chords.finish(&chord.group, step, body)
+            })
+            .await;
+        }
+        let [bodies, ..] = bed.counts("bodies").await;
+        if bodies >= chords && nothing_left(store).await {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The part of the task with this id, `{group}:{place}`.
+fn part_of(id: &str) -> Part {
+    let (group, place) = id.split_once(':').expect("a group and a place");
+    Part {
+        group: group.into(),
+        index: Some(place.parse().expect("a number")),
+        id: id.into(),
+        state: TaskState::Success,
+        value: "1".to_owned(),
+        then: Vec::new(),
+        expires: None,
+    }
 }
