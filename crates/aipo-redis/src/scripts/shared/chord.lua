@@ -83,6 +83,10 @@ local function is_complete(place, chord)
     if not redis.call('SET', chord.claim, OURS, 'NX') then
       return false
     end
+    local left = redis.call('PTTL', chord.size)
+    if left > 0 then
+      redis.call('PEXPIRE', chord.claim, left)
+    end
     redis.call('ZADD', place.prefix .. 'aipo:chords', place.now, chord.group)
   end
   return true
