@@ -15,8 +15,8 @@ use aipo_core::task::Failure;
 use aipo_core::{ErrorKind, Result, TaskId, TaskState};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::to_raw_value;
+use serde_json::{Map, Value, json};
 
 use crate::App;
 
@@ -26,6 +26,8 @@ const REMEMBERED: Duration = Duration::from_secs(10_800);
 const MAX_REMEMBERED: usize = 50_000;
 /// How many entries of the log one step reads.
 const PAGE: usize = 1_000;
+/// The argument of a revoking command which says that its effect is in the store. Python workers ignore it.
+pub(crate) const RECORDED: &str = "recorded";
 
 /// What a revoke is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +66,14 @@ impl App {
     /// # Errors
     /// What the store answers.
     pub async fn revoke(&self, ids: &[TaskId], what: Revoke) -> Result<()> {
+        self.record_revoke(ids, what).await?;
+        let arguments = json!({ "task_id": ids, "terminate": what == Revoke::Running });
+        self.tell_revoke("revoke", arguments).await;
+        Ok(())
+    }
+
+    /// What there is to do about a revoke, apart from telling those who are there.
+    pub(crate) async fn record_revoke(&self, ids: &[TaskId], what: Revoke) -> Result<()> {
         self.remember_revoked(ids.iter().cloned().map(What::Task), what)
             .await?;
         // The entries come first: a message that a worker takes between the two steps is caught by them.
@@ -93,8 +103,32 @@ impl App {
         what: Revoke,
     ) -> Result<()> {
         let name = name.into();
+        let headers = Map::from_iter([(name.clone(), Value::Array(values.clone()))]);
+        self.record_revoke_by_stamp(name, values, what).await?;
+        let arguments = json!({ "headers": headers, "terminate": what == Revoke::Running });
+        self.tell_revoke("revoke_by_stamped_headers", arguments)
+            .await;
+        Ok(())
+    }
+
+    /// As [`record_revoke`](Self::record_revoke).
+    pub(crate) async fn record_revoke_by_stamp(
+        &self,
+        name: String,
+        values: Vec<Value>,
+        what: Revoke,
+    ) -> Result<()> {
         self.remember_revoked([What::Stamp { name, values }], what)
             .await
+    }
+
+    /// Tells workers at once what is in the store already: Python workers don't look there, and what runs in
+    /// aipo's ends sooner. A worker of aipo sees by [`RECORDED`] that nothing is left to store.
+    async fn tell_revoke(&self, command: &str, mut arguments: Value) {
+        arguments[RECORDED] = true.into();
+        if let Err(error) = self.control().tell(command, arguments).await {
+            tracing::warn!(%error, "telling workers of a revoke failed; they learn of it from the store");
+        }
     }
 
     /// Remembers tasks that were revoked elsewhere, such as by Python workers.

@@ -169,6 +169,7 @@ fn with_exception(cx: &Context, failure: &Failure) -> Value {
     json!({
         "uuid": cx.id(),
         "exception": repr_exception(exception),
-        "traceback": failure.traceback,
+        // Always a text, as monitors expect it.
+        "traceback": failure.traceback.clone().unwrap_or_else(|| exception.to_string()),
     })
 }

@@ -18,11 +18,22 @@ struct RevokeArguments {
     task_id: Texts,
     #[serde(default)]
     terminate: Value,
+    /// Whether it comes from aipo, which has stored all there is to store ([`RECORDED`](crate::revoke::RECORDED)).
+    #[serde(default)]
+    recorded: bool,
 }
 
 /// The signal is not looked at: a task here ends at its next `await`, whatever the signal.
 pub(super) async fn revoke(shared: &Shared, arguments: Arguments<'_>) -> Answer {
-    let RevokeArguments { task_id, terminate } = arguments.read()?;
+    let RevokeArguments {
+        task_id,
+        terminate,
+        recorded,
+    } = arguments.read()?;
+    if recorded {
+        end_revoked(shared).await?;
+        return Ok(Value::Null);
+    }
     if truth(&terminate) {
         end(shared, task_id).await
     } else {
@@ -37,7 +48,7 @@ pub(super) async fn terminate(shared: &Shared, arguments: Arguments<'_>) -> Answ
 
 async fn flag(shared: &Shared, ids: Texts) -> Answer {
     let ids = task_ids(ids);
-    shared.app.revoke(&ids, Revoke::Waiting).await?;
+    shared.app.record_revoke(&ids, Revoke::Waiting).await?;
     tell_revoked(shared, &ids).await?;
     tracing::info!(?ids, "tasks flagged as revoked");
     let texts: Vec<String> = ids.iter().map(|id| repr_text(id.as_str())).collect();
@@ -50,7 +61,7 @@ async fn flag(shared: &Shared, ids: Texts) -> Answer {
 
 async fn end(shared: &Shared, ids: Texts) -> Answer {
     let ids = task_ids(ids);
-    shared.app.revoke(&ids, Revoke::Running).await?;
+    shared.app.record_revoke(&ids, Revoke::Running).await?;
     let ended = end_revoked(shared).await?;
     tell_revoked(shared, &ids).await?;
     let ended: Vec<&str> = ended
@@ -119,6 +130,8 @@ struct Stamps {
     headers: StampHeaders,
     #[serde(default)]
     terminate: Value,
+    #[serde(default)]
+    recorded: bool,
 }
 
 /// A map from names to values, or `name=value`.
@@ -130,7 +143,15 @@ enum StampHeaders {
 }
 
 pub(super) async fn revoke_by_stamps(shared: &Shared, arguments: Arguments<'_>) -> Answer {
-    let Stamps { headers, terminate } = arguments.read()?;
+    let Stamps {
+        headers,
+        terminate,
+        recorded,
+    } = arguments.read()?;
+    if recorded {
+        end_revoked(shared).await?;
+        return Ok(Value::Null);
+    }
     let headers = match headers {
         StampHeaders::Map(headers) => headers,
         StampHeaders::List(pairs) => pairs
@@ -149,7 +170,10 @@ pub(super) async fn revoke_by_stamps(shared: &Shared, arguments: Arguments<'_>) 
             Value::Array(values) => values.clone(),
             value => vec![value.clone()],
         };
-        shared.app.revoke_by_stamp(name, values, what).await?;
+        shared
+            .app
+            .record_revoke_by_stamp(name.clone(), values, what)
+            .await?;
     }
     let told = repr_value(&Value::Object(headers));
     if !terminate {
@@ -175,17 +199,15 @@ pub(super) fn rate_limit(shared: &Shared, arguments: Arguments<'_>) -> Answer {
         task_name,
         rate_limit,
     } = arguments.read()?;
-    let limit = match &rate_limit {
-        Value::Null => Ok(None),
-        Value::String(text) => RateLimit::parse(text),
-        other => RateLimit::parse(&other.to_string()),
+    let text = match &rate_limit {
+        Value::Null => "0".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     };
-    let limit = match limit {
-        Ok(limit) => limit,
-        Err(problem) => {
-            let Raised(exception) = Raised::new("ValueError", &problem);
-            return not_ok(format!("Invalid rate limit string: {exception}"));
-        }
+    let Ok(limit) = RateLimit::parse(&text) else {
+        let text = format!("could not convert string to float: {}", repr_text(&text));
+        let Raised(exception) = Raised::new("ValueError", &text);
+        return not_ok(format!("Invalid rate limit string: {exception}"));
     };
     if shared.app.task_options(&task_name).is_none() {
         return not_ok("unknown task");
