@@ -119,7 +119,6 @@ def test_a_revoke_by_aipo(duo):
     assert revoked(result, "revoked")
 
 
-@pytest.mark.xfail(reason="`aipo revoke` does not tell Python workers; `aipo control revoke` does")
 def test_a_revoke_by_aipo_reaches_python(duo):
     duo.aipo("revoke", "of-python")
 
