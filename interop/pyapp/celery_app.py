@@ -10,9 +10,10 @@ import os
 from celery import Celery
 
 
-def make_app(url=None, **conf):
-    """A Celery app on one Redis database, with default settings but for those given."""
-    app = Celery("pyapp", broker=url, backend=url, include=["pyapp.tasks", "pyapp.shared"], set_as_current=False)
+def make_app(url=None, backend=None, **conf):
+    """A Celery app on one Redis database, unless results go to another; with default settings but for those given."""
+    include = ["pyapp.tasks", "pyapp.shared"]
+    app = Celery("pyapp", broker=url, backend=backend or url, include=include, set_as_current=False)
     app.conf.update(conf)
     return app
 

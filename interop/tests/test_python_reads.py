@@ -131,9 +131,12 @@ def test_progress_is_pushed_to_who_waits(duo):
     seen = []
 
     def on_message(meta):
-        seen.append((meta["status"], meta["result"]))
-        if meta["status"] == "PROGRESS":
-            gate.open()
+        # Celery tells what it finds stored and what is pushed, which may be the same.
+        told = meta["status"], meta["result"]
+        if told not in seen:
+            seen.append(told)
+            if meta["status"] == "PROGRESS":
+                gate.open()
 
     result = duo.send("interop.progress", gate.path, 3, 10)
     assert result.get(timeout=PATIENCE_SECS, on_message=on_message) == 10
@@ -188,7 +191,6 @@ def test_results_expire(duo):
     assert 0 < duo.redis.ttl(f"celery-task-meta-{result.id}") <= 24 * 60 * 60
 
 
-@pytest.mark.xfail(reason="args and kwargs are their printed forms, where Celery stores the values")
 def test_extended_results_have_the_same_fields_from_both(new_place):
     place = new_place(result_extended=True)
     try:

@@ -278,7 +278,8 @@ def test_the_pool_grows_and_shrinks(duo):
 def test_a_time_limit_given_while_running_holds(duo):
     from celery.exceptions import TimeLimitExceeded
 
-    control_aipo(duo, "time_limit", "interop.endless", "0.5", "1")
+    told = duo.app.control.time_limit("interop.endless", hard=1, destination=["rust@here"], reply=True, timeout=30)
+    assert told == [{"rust@here": {"ok": "time limits set successfully"}}]
     gate = duo.gate()
     result = duo.send("interop.endless", gate.path)
     assert gate.read() == "running"

@@ -1,11 +1,13 @@
 //! Tasks that answer with what they were given, or with what their message says.
 
 use aipo::{AppBuilder, Context, TaskResult};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 pub(crate) fn register(app: AppBuilder) -> AppBuilder {
     app.task(add::task())
         .task(echo::task())
+        .task(pass_on::task())
         .task(greet::task())
         .task(scale::task())
         .task(request::task())
@@ -20,6 +22,12 @@ async fn add(x: i64, y: i64) -> TaskResult<i64> {
 /// Gives back its argument, whatever JSON it is.
 #[aipo::task(name = "interop.echo")]
 async fn echo(value: Value) -> TaskResult<Value> {
+    Ok(value)
+}
+
+/// Gives back the text of its argument, digit by digit.
+#[aipo::task(name = "interop.pass_on")]
+async fn pass_on(value: Box<RawValue>) -> TaskResult<Box<RawValue>> {
     Ok(value)
 }
 
