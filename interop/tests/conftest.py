@@ -18,6 +18,17 @@ def pytest_sessionstart(session):
             pytest.exit(f"{AIPO} is missing: cargo build -p interop-app, or set AIPO_INTEROP_APP", 2)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test that fails shows what the workers of its place have written, and which keys there are."""
+    report = yield
+    if report.failed:
+        for name in ("place", "duo"):
+            if place := item.funcargs.get(name):
+                report.sections += place.story()
+    return report
+
+
 @pytest.fixture(scope="session")
 def redis_port(tmp_path_factory):
     """The port of a Redis server."""

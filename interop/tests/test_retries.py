@@ -9,6 +9,19 @@ from harness.program import PATIENCE_SECS
 SIDES = [("interop", "rust"), ("py", "python")]
 
 
+@pytest.fixture(scope="module")
+def duo(new_place):
+    """As everywhere, but with one process of Python's: two of them race, as Celery sends a retry before it stores
+    RETRY, and one may put it over the SUCCESS of the other."""
+    place = new_place()
+    try:
+        place.rust = place.aipo_worker("rust")
+        place.python = place.python_worker("python", concurrency=1)
+        yield place
+    finally:
+        place.close()
+
+
 @pytest.mark.parametrize(("prefix", "queue"), SIDES)
 def test_explicit_retries(duo, prefix, queue):
     assert duo.run(f"{prefix}.retry_twice", queue=queue) == 2

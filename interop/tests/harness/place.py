@@ -17,6 +17,9 @@ INTEROP = Path(__file__).parents[2]
 AIPO = os.environ.get("AIPO_INTEROP_APP", INTEROP.parent / "target/debug/interop-app")
 CELERY = Path(sys.executable).parent / "celery"
 
+# How much of a program's output a failed test shows.
+STORY_CHARACTERS = 4000
+
 
 class Place:
     """One database. What is started here is ended with it."""
@@ -41,6 +44,13 @@ class Place:
         consumer.subscribed_to.clear()
         self.app.close()
         self.redis.close()
+
+    def story(self):
+        """What a failed test shows: the keys, and the end of what each program has written."""
+        sections = [("keys", "\n".join(sorted(self.redis.scan_iter())))]
+        for program in self.programs:
+            sections.append((" ".join(program.argv[:6]), program.output[-STORY_CHARACTERS:]))
+        return sections
 
     # Python's side.
 
