@@ -105,6 +105,7 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// | `store_errors_even_if_ignored` | flag | `task_store_errors_even_if_ignored` |
 /// | `track_started` | flag | `task_track_started` |
 /// | `max_deliveries` | number of at least 1 | `task_max_deliveries` |
+/// | `errback_takes_request` | flag | `false` |
 /// | `base` | expression for an `aipo::Base`, evaluated anew for each run | the app's bases only |
 ///
 /// A *duration* is a text: a whole number and one of the units `ms`, `s`, `m`, `h`, `d`, such as

@@ -13,11 +13,12 @@ use crate::duration::DurationLit;
 use crate::suggest::did_you_mean;
 
 /// The options there are, sorted; all but `name` and `base` are fields of `aipo::TaskOptions`.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "acks_late",
     "autoretry_for",
     "base",
     "dont_autoretry_for",
+    "errback_takes_request",
     "expires",
     "ignore_result",
     "max_deliveries",
@@ -140,6 +141,10 @@ impl Options {
             "acks_late" | "ignore_result" | "store_errors_even_if_ignored" | "track_started" => {
                 let flag = flag(input)?;
                 quote!(#option = ::aipo::__private::Some(#flag))
+            }
+            "errback_takes_request" => {
+                let flag = flag(input)?;
+                quote!(errback_takes_request = #flag)
             }
             "max_deliveries" => {
                 let deliveries = number(input, 1..=u32::MAX, "expected a number of at least 1")?;

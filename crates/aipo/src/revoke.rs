@@ -104,22 +104,12 @@ impl App {
     ) -> Result<()> {
         let name = name.into();
         let headers = Map::from_iter([(name.clone(), Value::Array(values.clone()))]);
-        self.record_revoke_by_stamp(name, values, what).await?;
+        self.remember_revoked([What::Stamp { name, values }], what)
+            .await?;
         let arguments = json!({ "headers": headers, "terminate": what == Revoke::Running });
         self.tell_revoke("revoke_by_stamped_headers", arguments)
             .await;
         Ok(())
-    }
-
-    /// As [`record_revoke`](Self::record_revoke).
-    pub(crate) async fn record_revoke_by_stamp(
-        &self,
-        name: String,
-        values: Vec<Value>,
-        what: Revoke,
-    ) -> Result<()> {
-        self.remember_revoked([What::Stamp { name, values }], what)
-            .await
     }
 
     /// Tells workers at once what is in the store already: Python workers don't look there, and what runs in
@@ -233,6 +223,22 @@ impl Revoked {
                 return Ok(());
             }
         }
+    }
+
+    /// Remembers stamps in this worker alone, for as long as it runs, as Celery's command does.
+    pub(crate) fn add_stamp(&self, name: &str, values: Vec<Value>, what: Revoke, now: Timestamp) {
+        let until = aipo_core::clock::after(now, REMEMBERED);
+        let revocation = Revocation {
+            what: What::Stamp {
+                name: name.to_owned(),
+                values,
+            },
+            terminate: what == Revoke::Running,
+            until_ms: until.as_millisecond(),
+        };
+        let mut known = self.known();
+        let number = known.last;
+        known.add(number, revocation);
     }
 
     /// Whether a task is revoked, and for what.

@@ -195,6 +195,7 @@ pub(super) fn end_step(plan: &mut Plan, step: &Canvas, state: &TaskState, failur
             state: state.clone(),
             failure: failure.clone(),
             body: chord.clone(),
+            told: Vec::new(),
         });
     }
 }

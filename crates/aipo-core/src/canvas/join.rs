@@ -20,16 +20,21 @@ pub struct JoinError {
     pub error: Failure,
     /// What the part that failed was told.
     pub cause: Failure,
+    /// Errbacks that were called for that part. An errback of a chord is linked to the chords in its header too, and
+    /// is called for one failure once.
+    pub told: Vec<Value>,
 }
 
 impl JoinError {
     /// A part of the chord failed.
-    pub fn dependency(task: &TaskId, cause: Failure) -> Box<Self> {
+    pub fn dependency(task: &TaskId, cause: Failure, told: Vec<Value>) -> Box<Self> {
         let text = format!(
             "Dependency {task} raised {}",
             repr_exception(&cause.exception)
         );
-        Self::new(text, cause)
+        let mut error = Self::new(text, cause);
+        error.told = told;
+        error
     }
 
     /// The results could not be put together.
@@ -48,6 +53,7 @@ impl JoinError {
         Box::new(Self {
             error: Failure::new("celery.exceptions", "ChordError", text),
             cause,
+            told: Vec::new(),
         })
     }
 }
@@ -118,7 +124,11 @@ fn fail_task(
         failure: &error.error,
         takes_request,
     };
-    let children = call_errbacks(planner, &list(body.options.get("link_error")), &ended)?;
+    let mut told = error.told.clone();
+    let mut errbacks = list(body.options.get("link_error"));
+    errbacks.retain(|errback| !told.contains(errback));
+    let children = call_errbacks(planner, &errbacks, &ended)?;
+    told.extend(errbacks);
     let group = body.text("group_id");
     planner.plan().failures.push(PlannedFailure {
         id: id.clone(),
@@ -138,6 +148,7 @@ fn fail_task(
             state: TaskState::Failure,
             failure: error.error.clone(),
             body: chord.clone(),
+            told,
         });
     }
     Ok(())

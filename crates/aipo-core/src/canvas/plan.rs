@@ -63,6 +63,8 @@ pub struct PlannedPart {
     pub failure: Failure,
     /// The body of the chord.
     pub body: Value,
+    /// Errbacks that were called for it already.
+    pub told: Vec<Value>,
 }
 
 /// Where what is sent comes from.
@@ -292,7 +294,8 @@ impl<'a> Planner<'a> {
         let mut members = Vec::with_capacity(tasks.len());
         flatten(tasks, &mut members);
         let chord = options.remove("chord").filter(|chord| !chord.is_null());
-        for name in ["group_id", "group_index", "link", "link_error"] {
+        // The errbacks of a group that runs as one replace those of its members.
+        for name in ["group_id", "group_index", "link"] {
             options.remove(name);
         }
         let root_id = options
@@ -364,7 +367,7 @@ impl<'a> Planner<'a> {
             body.link(&callback);
         }
         for errback in list(links.get("link_error")) {
-            body.link_error(&errback);
+            link_error_to_body(&mut body, &errback, true);
         }
         // What was said of the chord holds for its body: the chain that follows, the chord that it is part of.
         body.options.extend(options.clone());
@@ -397,6 +400,22 @@ impl<'a> Planner<'a> {
         let before = self.group(*header, options)?;
         result.after(before);
         Ok(result)
+    }
+}
+
+/// Links an errback to the body of a chord: to every task of a group, but not to the header of a chord in it. A group
+/// that runs as one and has errbacks of its own gets it there, since those replace its tasks'.
+fn link_error_to_body(body: &mut Canvas, errback: &Value, runs_as_one: bool) {
+    let has_own = body.options.contains_key("link_error");
+    match &mut body.kind {
+        Kind::Group(_) if runs_as_one && has_own => body.push("link_error", errback.clone()),
+        Kind::Group(members) => {
+            members
+                .iter_mut()
+                .for_each(|member| link_error_to_body(member, errback, false));
+        }
+        Kind::Chord { body, .. } => link_error_to_body(body, errback, true),
+        Kind::Task { .. } | Kind::Chain(_) => body.link_error(errback),
     }
 }
 

@@ -120,8 +120,7 @@ impl App {
             });
         }
         for part in plan.parts {
-            let value = serde_json::to_string(&part.failure.exception)
-                .expect("an exception is text and values, which JSON can hold");
+            let value = crate::worker::failed_part(&part);
             let lineage = Lineage::default();
             step.parts.push(Part {
                 group: part.group,

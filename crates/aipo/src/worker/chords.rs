@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aipo_core::canvas::{JoinError, Lineage, Planner, ResultNode, follow_chord};
+use aipo_core::canvas::{JoinError, Lineage, PlannedPart, Planner, ResultNode, follow_chord};
 use aipo_core::message::{ExceptionInfo, TaskMeta};
 use aipo_core::store::{Complete, Done};
 use aipo_core::task::Failure;
 use aipo_core::{Result, TaskId, TaskState};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Shared;
@@ -109,19 +109,39 @@ fn in_order(parts: &[Done]) -> Joined {
 /// A part's value, or why there is none.
 fn value(id: &TaskId, state: &TaskState, text: &str) -> Result<Value, Box<JoinError>> {
     if *state != TaskState::Success {
-        let cause = match serde_json::from_str::<ExceptionInfo>(text) {
-            Ok(exception) => Failure {
-                exception,
-                traceback: None,
-            },
-            Err(_) => Failure::new("builtins", "Exception", text),
+        let failed = serde_json::from_str::<FailedPart>(text);
+        let FailedPart { exception, told } = failed.unwrap_or_else(|_| FailedPart {
+            exception: Failure::new("builtins", "Exception", text).exception,
+            told: Vec::new(),
+        });
+        let cause = Failure {
+            exception,
+            traceback: None,
         };
-        return Err(JoinError::dependency(id, cause));
+        return Err(JoinError::dependency(id, cause, told));
     }
     serde_json::from_str(text).map_err(|error| {
         let text = format!("result of {id}: {error}");
         JoinError::join(Failure::new("kombu.exceptions", "DecodeError", text))
     })
+}
+
+/// The value of a part that failed: Celery's exception and, beside it, which errbacks were called for it.
+#[derive(Serialize, Deserialize)]
+struct FailedPart {
+    #[serde(flatten)]
+    exception: ExceptionInfo,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    told: Vec<Value>,
+}
+
+/// As the store keeps it.
+pub(crate) fn failed_part(part: &PlannedPart) -> String {
+    let failed = FailedPart {
+        exception: part.failure.exception.clone(),
+        told: part.told.clone(),
+    };
+    serde_json::to_string(&failed).expect("texts and values, which JSON can hold")
 }
 
 #[derive(Deserialize)]

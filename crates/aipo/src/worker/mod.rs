@@ -60,6 +60,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use chords::failed_part;
 pub(crate) use follow::then;
 pub(crate) use slots::Slot;
 

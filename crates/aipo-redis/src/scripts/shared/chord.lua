@@ -137,13 +137,27 @@ local function count_part(place, group, part, score, member, body, ttl)
   keep_chord(place, chord, ttl)
 end
 
+-- Whether a part of a chord did not succeed. What is kept of such a chord is left to expire, as Celery leaves it, for
+-- whoever wants to see which part it was.
+local function has_failed(chord)
+  for _, member in ipairs(redis.call(is_list(chord) and 'LRANGE' or 'ZRANGE', chord.parts, 0, -1)) do
+    if not string.find(member, '", "SUCCESS", ', 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
 -- Ends a chord; false when there is none that is complete.
 local function finish_chord(place, group)
   local chord = chord_of(place, group)
   if not is_complete(place, chord) then
     return false
   end
-  redis.call('DEL', chord.parts, chord.more, chord.size, chord.counted, chord.body)
+  redis.call('DEL', chord.more, chord.size, chord.body)
+  if not has_failed(chord) then
+    redis.call('DEL', chord.parts, chord.counted)
+  end
   redis.call('ZREM', place.prefix .. 'aipo:chords', group)
   if place.clocked then
     redis.call('SET', chord.claim, 'done')

@@ -36,6 +36,7 @@ impl Base for Audit {}
     ignore_result = true,
     store_errors_even_if_ignored,
     track_started = false,
+    errback_takes_request = true,
     max_deliveries = 5,
     base = Audit { log: "reports" },
 )]
@@ -69,6 +70,7 @@ fn main() {
         store_errors_even_if_ignored: Some(true),
         track_started: Some(false),
         max_deliveries: Some(5),
+        errback_takes_request: true,
     };
     assert_eq!(build::options(), expected);
     assert_eq!(build::NAME, "app.reports.build");
