@@ -78,10 +78,6 @@ def test_a_value_comes_back_as_it_was(duo, value):
     assert duo.run("interop.echo", value) == value
 
 
-# Other serializers, compression, protocol 1 and numbers that JSON does not have are being built.
-CODECS = pytest.mark.xfail(reason="JSON and protocol 2 only, so far")
-
-
 @pytest.mark.parametrize("value", [2**64 + 1, -(2**80) - 1, 10**40 + 1, [{"deep": 3**100}]])
 def test_a_huge_integer_comes_back_as_it_was_from_a_task_that_does_not_look_at_it(duo, value):
     """The JSON values of Rust know 64 bits; a task that passes on more takes the text (`RawValue`)."""
@@ -90,7 +86,6 @@ def test_a_huge_integer_comes_back_as_it_was_from_a_task_that_does_not_look_at_i
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-@CODECS
 def test_numbers_that_json_does_not_have_are_nothing(duo, value):
     assert duo.run("interop.scale", value, 2.0) is None
 
@@ -103,7 +98,7 @@ def test_a_megabyte_comes_back(duo):
 @pytest.mark.parametrize(
     ("serializer", "compression"),
     [
-        pytest.param(serializer, compression, marks=[] if (serializer, compression) == ("json", None) else CODECS)
+        (serializer, compression)
         for serializer in ["json", "msgpack", "yaml"]
         for compression in [None, "zlib", "gzip", "bzip2", "zstd"]
     ],
@@ -113,7 +108,6 @@ def test_serializers_and_compressions(duo, serializer, compression):
     assert duo.run("interop.echo", value, serializer=serializer, compression=compression) == value
 
 
-@CODECS
 def test_pickle_is_refused_and_the_worker_goes_on(duo):
     result = duo.send("interop.add", 1, 2, serializer="pickle")
 
@@ -122,7 +116,6 @@ def test_pickle_is_refused_and_the_worker_goes_on(duo):
     assert duo.run("interop.add", 1, 2) == 3
 
 
-@CODECS
 def test_protocol_1(duo):
     old = make_app(duo.url, task_protocol=1)
     assert old.send_task("interop.add", (1,), {"y": 2}, queue="rust").get(timeout=PATIENCE_SECS) == 3
