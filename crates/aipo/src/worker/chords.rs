@@ -27,9 +27,8 @@ pub(crate) async fn chords(shared: Arc<Shared>) {
     let lease = shared.app.settings().worker_lease.0;
     loop {
         match finish_complete(&shared.app, lease).await {
-            // There may be more.
-            Ok(BATCH) => continue,
-            Ok(_) => {}
+            Ok(true) => continue,
+            Ok(false) => {}
             Err(error) => tracing::warn!(%error, "finishing chords failed; trying again"),
         }
         tokio::select! {
@@ -39,13 +38,15 @@ pub(crate) async fn chords(shared: Arc<Shared>) {
     }
 }
 
-/// Takes complete chords and finishes them; how many there were.
-async fn finish_complete(app: &App, claim: Duration) -> Result<usize> {
+/// Takes complete chords and finishes them; whether there may be more by now.
+async fn finish_complete(app: &App, claim: Duration) -> Result<bool> {
     let complete = app.store().chords.take_complete(BATCH, claim).await?;
-    let count = complete.len();
+    let mut may_be_more = complete.len() == BATCH;
     for chord in complete {
         let group = chord.group.clone();
         let Work { step, publish } = join(app, chord).await?;
+        // A chord that fails is itself a part of the one around it.
+        may_be_more |= !step.parts.is_empty();
         let store = app.store();
         if store.settles_results {
             store.chords.finish(&group, step, publish).await?;
@@ -55,7 +56,7 @@ async fn finish_complete(app: &App, claim: Duration) -> Result<usize> {
             store.chords.finish(&group, step, Vec::new()).await?;
         }
     }
-    Ok(count)
+    Ok(may_be_more)
 }
 
 /// What follows from a complete chord.
