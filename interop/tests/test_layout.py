@@ -52,7 +52,6 @@ def test_other_priority_steps_and_separator(place):
     both_ways(place, make_app(place.url, **conf), f"{place.url}?priority_steps=0,5&sep=:", **conf)
 
 
-@pytest.mark.xfail(reason="a worker whose results are elsewhere asks Redis for chords, which are being built")
 def test_results_in_another_database(place, new_place):
     other = new_place()
     try:

@@ -99,8 +99,10 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
     let (task, embed) = match Body::parse_python(&body, &mut rewritten) {
         Ok(body) => (task, body.2.unwrap_or_default()),
         Err(error) => {
-            let undecodable = Outcome::Undecodable(Undecodable::Broken(format!("body: {error}")));
-            (Err(undecodable), Embed::default())
+            let broken = Undecodable::Broken(format!("body: {error}"));
+            // A message that was refused before has no body, and its own reason.
+            let task = task.and(Err(Outcome::Undecodable(broken)));
+            (task, Embed::default())
         }
     };
     let gated = gate::gate(task, &facts);

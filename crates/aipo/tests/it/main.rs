@@ -7,5 +7,6 @@ mod macros;
 mod memory;
 mod messages;
 mod retry;
+mod stores;
 mod worker;
 mod workflows;

@@ -1,9 +1,16 @@
-//! Workflows on the memory store, with virtual time.
+//! Workflows, on every store.
 
 use std::time::Duration;
 
-use aipo::{App, Canvas, Context, ResultNode, TaskError, TaskResult, TaskState, testing};
+use aipo::{App, Canvas, Context, ResultNode, TaskError, TaskResult, TaskState};
 use serde_json::{Value, json};
+
+use crate::stores::{Place, on_every_store};
+
+on_every_store! {
+    workflows_give_their_results,
+    a_failure_reaches_everything_that_waits,
+}
 
 #[aipo::task(name = "add")]
 async fn add(x: i64, y: i64) -> TaskResult<i64> {
@@ -39,14 +46,14 @@ fn call(name: &str, args: Value) -> Canvas {
     call
 }
 
-async fn app() -> App {
+async fn app(place: &Place) -> App {
     let app = App::builder("test")
         .task(add::task())
         .task(tsum::task())
         .task(identity::task())
         .task(fail::task())
         .task(replaced::task());
-    testing::build(app).await.expect("an app")
+    place.build(app).await
 }
 
 async fn outcome(app: &App, node: &ResultNode) -> Result<Value, String> {
@@ -57,31 +64,28 @@ async fn outcome(app: &App, node: &ResultNode) -> Result<Value, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Sends it, works, and gives what came of it.
-async fn run(canvas: Canvas) -> Result<Value, String> {
-    let app = app().await;
-    let worker = app.worker().start().await.expect("a worker");
+/// Sends it, and gives what came of it.
+async fn run(app: &App, canvas: Canvas) -> Result<Value, String> {
     let node = app
         .send_canvas(canvas)
         .await
         .expect("sent")
         .expect("a result");
-    let value = match &node.members {
-        None => outcome(&app, &node).await,
+    match &node.members {
+        None => outcome(app, &node).await,
         Some(members) => {
             let mut values = Vec::new();
             for member in members {
-                values.push(outcome(&app, member).await?);
+                values.push(outcome(app, member).await?);
             }
             Ok(values.into())
         }
-    };
-    worker.stop().await.expect("stopped");
-    value
+    }
 }
 
-#[tokio::test(start_paused = true)]
-async fn workflows_give_their_results() {
+async fn workflows_give_their_results(place: Place) {
+    let app = app(&place).await;
+    let worker = app.worker().start().await.expect("a worker");
     let one_and_two = || vec![call("add", json!([1, 1])), call("add", json!([2, 2]))];
     for (canvas, expected) in [
         (
@@ -143,13 +147,13 @@ async fn workflows_give_their_results() {
         ),
     ] {
         let told = canvas.to_value();
-        assert_eq!(run(canvas).await, Ok(expected), "{told}");
+        assert_eq!(run(&app, canvas).await, Ok(expected), "{told}");
     }
+    worker.stop().await.expect("stopped");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_failure_reaches_everything_that_waits() {
-    let app = app().await;
+async fn a_failure_reaches_everything_that_waits(place: Place) {
+    let app = app(&place).await;
     let worker = app.worker().start().await.expect("a worker");
     for canvas in [
         Canvas::chain(vec![
