@@ -109,23 +109,27 @@ impl Arg {
         }
     }
 
-    /// A statement that writes it.
-    fn write(&self, args: &Ident, kwargs: &Ident) -> TokenStream {
-        let ident = &self.ident;
-        let name = ident.unraw().to_string();
+    /// Whether a message can give it by its position alone.
+    pub(crate) fn is_positional(&self) -> bool {
+        self.options.how == How::Positional
+    }
+
+    /// A statement that writes it, from where `place` says.
+    pub(crate) fn write(&self, place: TokenStream, args: &Ident, kwargs: &Ident) -> TokenStream {
+        let name = self.ident.unraw().to_string();
         let span = Span::mixed_site().located_at(self.ty.span());
         let value = quote_spanned!(span=> ::aipo::__private::to_value);
         match self.options.how {
-            How::Positional => quote_spanned!(span=> #args.push(#value(self.#ident)?);),
+            How::Positional => quote_spanned!(span=> #args.push(#value(#place)?);),
             How::Rest => quote_spanned! {span=>
-                for value in self.#ident {
+                for value in #place {
                     #args.push(#value(value)?);
                 }
             },
             How::Named => quote_spanned! {span=>
-                #kwargs.insert(::aipo::__private::From::from(#name), #value(self.#ident)?);
+                #kwargs.insert(::aipo::__private::From::from(#name), #value(#place)?);
             },
-            How::NamedRest => quote_spanned!(span=> #kwargs.extend(self.#ident);),
+            How::NamedRest => quote_spanned!(span=> #kwargs.extend(#place);),
         }
     }
 
@@ -224,7 +228,14 @@ pub(crate) fn implementation(name: &Ident, args: &[Arg]) -> TokenStream {
     let (reader, positional, named) = (ident("reader"), ident("args"), ident("kwargs"));
     let idents = args.iter().map(|arg| &arg.ident);
     let reads = args.iter().map(|arg| arg.read(&reader));
-    let writes = args.iter().map(|arg| arg.write(&positional, &named));
+    let writes = args.iter().map(|arg| {
+        let ident = &arg.ident;
+        arg.write(
+            quote_spanned!(Span::mixed_site()=> self.#ident),
+            &positional,
+            &named,
+        )
+    });
     let parameters = parameters(args);
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]

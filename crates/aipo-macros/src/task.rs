@@ -210,6 +210,7 @@ impl Task {
         let call_doc = format!("A call of `{name}` with these arguments, not yet sent.");
         let docs = &self.parameters.docs;
         let heading = (!docs.is_empty()).then(|| quote!(#[doc = ""]));
+        let partial = self.partial(function);
         quote_spanned! {Span::mixed_site()=>
             #[allow(dead_code, reason = "a sender needs the call only, a worker the task only")]
             impl #name {
@@ -220,12 +221,50 @@ impl Task {
                     ::aipo::Call::of::<Self>(#value)
                 }
 
+                #partial
+
                 /// The task itself, to register it with an app.
                 #vis const fn task() -> Self {
                     Self {}
                 }
             }
         }
+    }
+}
+
+impl Task {
+    /// A call without the first parameter, where that can be given by position.
+    fn partial(&self, function: &Function) -> Option<TokenStream> {
+        let (first, rest) = self.parameters.args.split_first()?;
+        if !first.is_positional() {
+            return None;
+        }
+        let name = &function.sig.ident;
+        let vis = &function.vis;
+        let output = &self.output.ty;
+        let taken = &first.ty;
+        let idents = rest.iter().map(|arg| &arg.ident);
+        let types = rest.iter().map(|arg| &arg.ty);
+        let ident = |name| Ident::new(name, Span::mixed_site());
+        let (args, kwargs) = (ident("args"), ident("kwargs"));
+        let writes = rest.iter().map(|arg| {
+            let ident = &arg.ident;
+            arg.write(quote!(#ident), &args, &kwargs)
+        });
+        let doc = format!(
+            "A call of `{name}` without `{}`, which the step before it in a workflow gives.",
+            first.ident.unraw()
+        );
+        Some(quote_spanned! {Span::mixed_site()=>
+            #[doc = #doc]
+            #vis fn p(#(#idents: #types),*) -> ::aipo::Call<#output, ::aipo::Takes<#taken>> {
+                ::aipo::__private::partial::<Self, #taken>(move |#args, #kwargs| {
+                    let _ = (&#args, &#kwargs);
+                    #(#writes)*
+                    ::aipo::__private::Ok(())
+                })
+            }
+        })
     }
 }
 

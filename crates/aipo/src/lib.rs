@@ -5,7 +5,8 @@
 //! | define a task | [`#[task]`](macro@task) on a function, [`Task`] for a type |
 //! | put an app together | [`App::builder`] |
 //! | send | [`App::send`], [`App::send_all`], with the options of a [`Call`] |
-//! | know what became of it | [`Handle`] |
+//! | put tasks together | [`Flow`], [`group`] |
+//! | know what became of it | [`Handle`], [`GroupHandle`] |
 //! | run tasks | [`App::worker`] |
 //! | ask workers and tell them what to do, hear what happens | [`App::control`], [`App::events`] |
 //! | share behaviour, watch | [`Base`], [`Signals`] |
@@ -21,6 +22,7 @@ mod app;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod control;
+mod flow;
 mod host;
 pub mod memory;
 mod result;
@@ -41,6 +43,7 @@ pub use aipo_core::message::python;
 pub use aipo_core::message::{
     Accept, Compression, ExceptionInfo, Headers, Properties, Serializer, TaskMeta,
 };
+pub use aipo_core::signature::{CallOptions, Place};
 pub use aipo_core::task::{
     ArgsReader, BadArguments, ErrorFilter, ErrorType, Failure, Parameter, Parameters, RateLimit,
     Retries, TaskArgs, TaskError, TaskOptions, TaskResult,
@@ -50,6 +53,10 @@ pub use aipo_macros::{TaskArgs, task};
 
 pub use app::{App, AppBuilder};
 pub use control::{Answers, Control, EventStream, Said};
+pub use flow::{
+    Accepts, Completions, Flow, Group, GroupHandle, Nothing, Related, Sendable, Single, Step,
+    Takes, Untyped, chunks, group, map, starmap,
+};
 pub use result::{Handle, WaitError};
 pub use revoke::Revoke;
 pub use signals::{Signal, Signals};

@@ -20,7 +20,7 @@ pub use aipo_core::task::{ErrorFilter, ErrorType, RateLimit};
 pub use serde_json::{Map, Result as JsonResult, Value, to_value};
 
 pub use crate::__task_name as task_name;
-use crate::{Base, Context, TaskResult};
+use crate::{Base, Call, Context, Takes, Task, TaskResult};
 
 /// Runs the body of a plain function on a thread where it may block.
 ///
@@ -34,6 +34,15 @@ pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&Context) -> TaskResult<T> + Send + 'static,
 ) -> TaskResult<T> {
     crate::task::blocking_scope(cx, work).await
+}
+
+/// A call without its first argument.
+pub fn partial<K: Task, A>(
+    write: impl FnOnce(&mut Vec<Value>, &mut Map<String, Value>) -> JsonResult<()>,
+) -> Call<K::Output, Takes<A>> {
+    let (mut args, mut kwargs) = (Vec::new(), Map::new());
+    let written = write(&mut args, &mut kwargs);
+    Call::partial::<K>(written.map(|()| (args, kwargs)))
 }
 
 /// The value of the option `base`.

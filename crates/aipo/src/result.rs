@@ -2,20 +2,27 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
+use aipo_core::canvas::ResultNode;
 use aipo_core::message::{ExceptionInfo, TaskMeta, from_json};
 use aipo_core::store::Location;
 use aipo_core::{Error, ErrorKind, Result, TaskId, TaskState};
 use serde::de::DeserializeOwned;
 
 use crate::App;
+use crate::flow::Related;
 use crate::task::current;
 
 /// A task that was sent, and what becomes of it. Celery's `AsyncResult`.
 pub struct Handle<T> {
     app: App,
     id: TaskId,
+    /// What it has in common with all of its workflow, if that is known.
+    root: Option<TaskId>,
+    /// What came before it in a workflow, as its sender knows.
+    parent: Option<Arc<ResultNode>>,
     output: PhantomData<fn() -> T>,
 }
 
@@ -55,8 +62,40 @@ impl<T> Handle<T> {
         Self {
             app,
             id,
+            root: None,
+            parent: None,
             output: PhantomData,
         }
+    }
+
+    pub(crate) fn rooted(self, root: Option<TaskId>) -> Self {
+        Self { root, ..self }
+    }
+
+    pub(crate) fn of_node(app: &App, node: &ResultNode, root: Option<TaskId>) -> Self {
+        Self {
+            parent: node.parent.as_deref().cloned().map(Arc::new),
+            ..Self::new(app.clone(), node.id.as_str().into()).rooted(root)
+        }
+    }
+
+    /// What came before it in the workflow that it was sent with; `None` for the first, and for a handle that
+    /// was made of an id. Celery's `parent`.
+    pub fn parent(&self) -> Option<Related> {
+        let parent = self.parent.as_deref()?;
+        Some(Related::of_node(&self.app, parent, self.root.clone()))
+    }
+
+    /// What it sent and what followed it, as its result tells. Celery's `children`.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn children(&self) -> Result<Vec<Related>> {
+        let meta = self.meta().await?;
+        let children = meta.and_then(|meta| meta.children).unwrap_or_default();
+        let nodes = children.iter().filter_map(ResultNode::from_value);
+        let related = |node| Related::of_node(&self.app, &node, self.root.clone());
+        Ok(nodes.map(related).collect())
     }
 
     /// The id of the task.
@@ -201,7 +240,13 @@ impl<T: DeserializeOwned> Handle<T> {
 
 impl<T> Clone for Handle<T> {
     fn clone(&self) -> Self {
-        Self::new(self.app.clone(), self.id.clone())
+        Self {
+            app: self.app.clone(),
+            id: self.id.clone(),
+            root: self.root.clone(),
+            parent: self.parent.clone(),
+            output: PhantomData,
+        }
     }
 }
 

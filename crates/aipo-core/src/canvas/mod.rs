@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `signature` | Celery's signature as it travels: a task, a chain, a group, a chord |
+//! | `change` | changes to one as a whole: options, stamps |
 //! | `steps` | a chain's steps as they run: nested chains spliced, a group before a step made a chord |
 //! | `freeze` | ids for everything, and the tree of results that will come of it |
 //! | `plan` | from a signature to the messages to send and the chords to open |
@@ -17,6 +18,7 @@
 //! its `chain` and the body of its `chord`. Whoever runs a task sends what follows. Only a chord needs a place where
 //! its parts are counted: [`store::chords`](crate::store::chords).
 
+mod change;
 mod follow;
 mod freeze;
 mod join;

@@ -73,7 +73,8 @@ impl Canvas {
         Self::chord_of(Self::group(header), body)
     }
 
-    pub(super) fn chord_of(header: Canvas, body: Canvas) -> Self {
+    /// A chord of a group that is there already.
+    pub fn chord_of(header: Canvas, body: Canvas) -> Self {
         Self::of(Kind::Chord {
             header: Box::new(header),
             body: Box::new(body),

@@ -46,6 +46,23 @@ impl ResultNode {
         self.members.is_some()
     }
 
+    /// The tasks whose values it has: itself, or the members of a group, those of groups in it in their place.
+    pub fn leaves<'a>(&'a self, leaves: &mut Vec<&'a ResultNode>) {
+        match &self.members {
+            Some(members) => members.iter().for_each(|member| member.leaves(leaves)),
+            None => leaves.push(self),
+        }
+    }
+
+    /// What came before all of it.
+    pub fn first(&self) -> &ResultNode {
+        let mut first = self;
+        while let Some(parent) = &first.parent {
+            first = parent;
+        }
+        first
+    }
+
     /// As Celery writes it.
     pub fn to_value(&self) -> Value {
         let parent = self.parent.as_ref().map(|parent| parent.to_value());

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 
 use super::broker::Publish;
 use super::results::ResultRecord;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GroupId, TaskId};
 use crate::state::TaskState;
 
@@ -41,6 +41,34 @@ pub trait Chords: Send + Sync + 'static {
     /// Finishes a chord that is complete and, in the same step, does what follows; `false`, with no effect, when there
     /// is no such chord or it was finished before. Later parts of a finished chord change nothing.
     async fn finish(&self, group: &GroupId, step: Step, publish: Vec<Publish>) -> Result<bool>;
+
+    /// Keeps the ids of a group's members under its own: Celery's group meta, JSON, where Python's
+    /// `GroupResult.restore` reads it. It is where a chord's [structure](Chord::structure) is, too.
+    async fn save_group(
+        &self,
+        group: &GroupId,
+        meta: Vec<u8>,
+        expires: Option<Duration>,
+    ) -> Result<()> {
+        let _ = (group, meta, expires);
+        Err(unsupported())
+    }
+
+    /// What was saved of a group, or the structure of a chord; `None` when there is nothing or it has expired.
+    async fn saved_group(&self, group: &GroupId) -> Result<Option<Vec<u8>>> {
+        let _ = group;
+        Err(unsupported())
+    }
+
+    /// Deletes what was saved of a group.
+    async fn delete_group(&self, group: &GroupId) -> Result<()> {
+        let _ = group;
+        Err(unsupported())
+    }
+}
+
+fn unsupported() -> Error {
+    Error::new(ErrorKind::Unsupported, "this store does not save groups")
 }
 
 /// What a step of a workflow changes, beside the result and the message of the task that takes it.

@@ -14,14 +14,18 @@ use aipo_core::control::LamportClock;
 use aipo_core::message::{Body, Headers, TaskMeta, format_utc};
 use aipo_core::store::ResultRecord;
 use aipo_core::task::TaskOptions;
-use aipo_core::{Clock, Error, ErrorKind, QueueName, Result, Settings, Store, TaskId, TaskState};
+use aipo_core::{
+    Clock, Error, ErrorKind, GroupId, QueueName, Result, Settings, Store, TaskId, TaskState,
+};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 pub use builder::AppBuilder;
 pub(crate) use registry::{AnyTask, Registry};
-pub(crate) use workflow::{Work, new_id, not_a_workflow};
+pub(crate) use send::into_publish;
+pub(crate) use workflow::{Work, group_meta, new_id, not_a_workflow, read_group_meta};
 
+use crate::flow::GroupHandle;
 use crate::result::Handle;
 use crate::signals::Signals;
 use crate::task::Base;
@@ -121,6 +125,22 @@ impl App {
     /// The handle of a task that was sent before, here or elsewhere.
     pub fn result<T>(&self, id: impl Into<TaskId>) -> Handle<T> {
         Handle::new(self.clone(), id.into())
+    }
+
+    /// The handle of a group that was [saved](crate::GroupHandle::save) before, here or by Python; `None` when there is
+    /// none of that id. Celery's `GroupResult.restore`.
+    ///
+    /// # Errors
+    /// What the store answers, and [`ErrorKind::Codec`] when what is stored is no group.
+    pub async fn group<T>(&self, id: impl Into<GroupId>) -> Result<Option<GroupHandle<T>>> {
+        let id = id.into();
+        let Some(meta) = self.store().chords.saved_group(&id).await? else {
+            return Ok(None);
+        };
+        let node = read_group_meta(&meta).ok_or_else(|| {
+            Error::new(ErrorKind::Codec, "what is stored is no group").with("group", id)
+        })?;
+        Ok(Some(GroupHandle::new(self, node, None)))
     }
 
     /// The clock that goes with what it tells and hears.

@@ -5,7 +5,9 @@
 
 use aipo_core::canvas::ResultNode;
 use aipo_core::control::{EVENTS_IN_A_NOTICE, Event, events_notice};
-use aipo_core::message::{Embed, Format, Headers, Properties, TaskMessage, TimeLimit, WireTime};
+use aipo_core::message::{
+    Embed, Envelope, Format, Headers, Properties, TaskMessage, TimeLimit, WireTime,
+};
 use aipo_core::message::{repr_kwargs, repr_tuple};
 use aipo_core::store::{MAX_PRIORITY, Publish};
 use aipo_core::task::TaskOptions;
@@ -15,23 +17,29 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::App;
+use crate::flow::Sendable;
 use crate::result::Handle;
 use crate::routing::route;
 use crate::signals::Signal;
 use crate::task::{Call, Context, current, is_reserved_header};
 
 impl App {
-    /// Sends a task to its queue and gives the handle of its result.
+    /// Sends a task to its queue and gives the handle of its result; or a whole workflow, and gives the handle of
+    /// what comes of it.
     ///
-    /// After `Ok` the task will run, even if every process dies now. Celery: `apply_async`.
+    /// After `Ok` it will run, even if every process dies now. Celery: `apply_async`.
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] when an argument can't be JSON or the serializer has no place for it, [`ErrorKind::TooLarge`] when the message is
     /// larger than `task_max_message_size`, [`ErrorKind::Config`] for an option out of range, otherwise
-    /// what the broker answers; then the task was not sent.
-    pub async fn send<T>(&self, call: impl Into<Call<T>>) -> Result<Handle<T>> {
-        let outgoing = self.prepare(call.into(), self.clock().now())?;
-        let handle = Handle::new(self.clone(), outgoing.message.headers.id.clone());
+    /// what the broker answers; then nothing was sent.
+    pub async fn send<S: Sendable>(&self, what: S) -> Result<S::Handle> {
+        what.send(self).await
+    }
+
+    pub(crate) async fn send_call<T>(&self, call: Call<T>) -> Result<Handle<T>> {
+        let outgoing = self.prepare(call, self.clock().now())?;
+        let handle = outgoing.handle(self);
         self.publish(vec![outgoing]).await?;
         Ok(handle)
     }
@@ -51,45 +59,46 @@ impl App {
             .collect::<Result<Vec<Outgoing>>>()?;
         let handles = outgoing
             .iter()
-            .map(|outgoing| Handle::new(self.clone(), outgoing.message.headers.id.clone()))
+            .map(|outgoing| outgoing.handle(self))
             .collect();
         self.publish(outgoing).await?;
         Ok(handles)
     }
 
-    /// Announces, publishes, and announces again.
     async fn publish(&self, outgoing: Vec<Outgoing>) -> Result<()> {
+        let announced = self.announce(&outgoing);
+        let batch = into_publish(outgoing);
+        self.store().broker.publish(batch).await?;
+        self.announce_sent(announced).await;
+        Ok(())
+    }
+
+    /// Announces what will be sent, and keeps it for [`announce_sent`](Self::announce_sent) if somebody listens.
+    pub(super) fn announce(&self, outgoing: &[Outgoing]) -> Vec<Outgoing> {
         let signals = self.signals();
-        let tells = self.settings().task_send_sent_event;
-        if !signals.any() && !tells {
-            let batch = outgoing
-                .into_iter()
-                .map(Outgoing::into_publish)
-                .collect::<Result<_>>()?;
-            return self.store().broker.publish(batch).await;
+        if !signals.any() && !self.settings().task_send_sent_event {
+            return Vec::new();
         }
-        for Outgoing { message, queue, .. } in &outgoing {
+        for Outgoing { message, queue, .. } in outgoing {
             signals.send(&Signal::BeforeTaskPublish {
                 headers: &message.headers,
                 queue,
             });
         }
-        let batch = outgoing
-            .iter()
-            .cloned()
-            .map(Outgoing::into_publish)
-            .collect::<Result<_>>()?;
-        self.store().broker.publish(batch).await?;
+        outgoing.to_vec()
+    }
+
+    /// Announces what was sent.
+    pub(super) async fn announce_sent(&self, outgoing: Vec<Outgoing>) {
         for Outgoing { message, queue, .. } in &outgoing {
-            signals.send(&Signal::AfterTaskPublish {
+            self.signals().send(&Signal::AfterTaskPublish {
                 headers: &message.headers,
                 queue,
             });
         }
-        if tells {
+        if self.settings().task_send_sent_event && !outgoing.is_empty() {
             self.tell_sent(&outgoing).await;
         }
-        Ok(())
     }
 
     /// Tells `task-sent`. The tasks are sent whether or not it succeeds.
@@ -171,15 +180,19 @@ impl App {
             );
             return Err(Error::new(ErrorKind::TooLarge, text).with("task", &signature.task));
         }
+        let of_call = &signature.options;
+        let format = Format {
+            serializer: of_call.serializer.unwrap_or(settings.task_serializer),
+            compression: of_call.compression.or(settings.task_compression),
+        };
+        let written = match format == Format::default() {
+            true => None,
+            // Now, while the sender can be told what has no place in it.
+            false => Some(message.clone().into_envelope_as(format)?),
+        };
         Ok(Outgoing {
-            format: Format {
-                serializer: signature
-                    .options
-                    .serializer
-                    .unwrap_or(settings.task_serializer),
-                compression: signature.options.compression.or(settings.task_compression),
-            },
             message,
+            written,
             queue,
             priority,
         })
@@ -242,14 +255,20 @@ fn raw_list(signatures: &[Value]) -> Vec<Box<RawValue>> {
 
 /// A message with its destination.
 #[derive(Clone)]
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     message: TaskMessage,
-    format: Format,
+    /// The message in another format than the usual one.
+    written: Option<Envelope>,
     queue: QueueName,
     priority: u8,
 }
 
 impl Outgoing {
+    fn handle<T>(&self, app: &App) -> Handle<T> {
+        let headers = &self.message.headers;
+        Handle::new(app.clone(), headers.id.clone()).rooted(headers.root_id.clone())
+    }
+
     /// The fields of `task-sent`.
     fn told(&self) -> Map<String, Value> {
         let headers = &self.message.headers;
@@ -272,13 +291,18 @@ impl Outgoing {
         )
     }
 
-    pub(super) fn into_publish(self) -> Result<Publish> {
-        Ok(Publish {
+    pub(crate) fn into_publish(self) -> Publish {
+        Publish {
             queue: self.queue,
             id: self.message.headers.id.clone(),
             priority: self.priority,
             due: self.message.headers.eta.as_ref().map(WireTime::timestamp),
-            envelope: self.message.into_envelope_as(self.format)?,
-        })
+            envelope: self.written.unwrap_or_else(|| self.message.into_envelope()),
+        }
     }
+}
+
+/// As the broker takes it.
+pub(crate) fn into_publish(outgoing: Vec<Outgoing>) -> Vec<Publish> {
+    outgoing.into_iter().map(Outgoing::into_publish).collect()
 }

@@ -12,18 +12,36 @@ use serde_json::Map;
 use serde_json::value::to_raw_value;
 
 use super::App;
+use super::send::{Outgoing, into_publish};
 use crate::task::current;
 
 /// What a plan comes to.
 #[derive(Default)]
 pub(crate) struct Work {
     pub(crate) step: Step,
-    pub(crate) publish: Vec<Publish>,
+    pub(crate) publish: Vec<Outgoing>,
 }
 
 /// Makes the ids of a plan.
 pub(crate) fn new_id() -> String {
     TaskId::new().to_string()
+}
+
+/// A workflow that was sent.
+pub(crate) struct Started {
+    node: Option<ResultNode>,
+    root: Option<TaskId>,
+}
+
+impl Started {
+    /// Its results and its root.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when it runs nothing.
+    pub(crate) fn into_parts(self) -> Result<(ResultNode, TaskId)> {
+        let parts = self.node.zip(self.root);
+        parts.ok_or_else(|| Error::new(ErrorKind::Config, "the workflow runs nothing"))
+    }
 }
 
 impl App {
@@ -32,31 +50,66 @@ impl App {
     /// # Errors
     /// As [`App::send`].
     pub async fn send_canvas(&self, canvas: Canvas) -> Result<Option<ResultNode>> {
+        Ok(self.start(canvas, |_| Ok(())).await?.node)
+    }
+
+    /// Sends a workflow, unless `check` of its results says why not.
+    pub(crate) async fn start(
+        &self,
+        canvas: Canvas,
+        check: impl Fn(&ResultNode) -> Result<()>,
+    ) -> Result<Started> {
         let parent = current();
         let lineage = parent
             .as_ref()
             .map(|cx| Lineage::from(cx.headers()))
             .unwrap_or_default();
-        let (result, work) = {
-            // A planner is of one thread; it has to be gone before the wait.
-            let mut ids = new_id;
-            let mut planner = Planner::new(lineage, &mut ids);
-            let result = planner.apply(canvas, &[], Map::new());
-            (
-                result.map_err(not_a_workflow)?,
-                self.work(planner.finish())?,
-            )
-        };
+        let (started, work) = self.planned(canvas, lineage, check)?;
         self.advance(work).await?;
-        if let (Some(cx), Some(result)) = (parent, &result) {
-            cx.adopt(result.clone());
+        if let (Some(cx), Some(node)) = (parent, &started.node) {
+            cx.adopt(node.clone());
         }
-        Ok(result)
+        Ok(started)
+    }
+
+    fn planned(
+        &self,
+        canvas: Canvas,
+        lineage: Lineage,
+        check: impl Fn(&ResultNode) -> Result<()>,
+    ) -> Result<(Started, Work)> {
+        let mut root = lineage.root_id.clone();
+        let mut ids = new_id;
+        let mut planner = Planner::new(lineage, &mut ids);
+        let node = planner
+            .apply(canvas, &[], Map::new())
+            .map_err(not_a_workflow)?;
+        let mut plan = planner.finish();
+        if let Some(node) = &node {
+            check(node)?;
+            // All of one workflow has one root: what comes first in it, a task or a group.
+            let root = root.get_or_insert_with(|| node.first().id.as_str().into());
+            for call in &mut plan.calls {
+                call.options
+                    .place
+                    .root_id
+                    .get_or_insert_with(|| root.clone());
+            }
+        }
+        Ok((Started { node, root }, self.work(plan)?))
     }
 
     /// Does all of it at once, as far as the store can.
     pub(crate) async fn advance(&self, work: Work) -> Result<()> {
         let Work { step, publish } = work;
+        let announced = self.announce(&publish);
+        self.carry_out(step, into_publish(publish)).await?;
+        self.announce_sent(announced).await;
+        Ok(())
+    }
+
+    /// [`advance`](Self::advance) without telling anybody.
+    pub(crate) async fn carry_out(&self, step: Step, publish: Vec<Publish>) -> Result<()> {
         let store = self.store();
         if step.is_empty() {
             return store.broker.publish(publish).await;
@@ -83,7 +136,7 @@ impl App {
                 None => TaskOptions::default(),
             };
             let outgoing = self.prepare_call(&call, &options, now)?;
-            work.publish.push(outgoing.into_publish()?);
+            work.publish.push(outgoing);
         }
         let step = &mut work.step;
         step.opens.extend(
@@ -137,9 +190,19 @@ impl App {
 }
 
 /// Celery's meta of a group: how its results are nested.
-fn group_meta(group: &ResultNode) -> Vec<u8> {
+pub(crate) fn group_meta(group: &ResultNode) -> Vec<u8> {
     let meta = serde_json::json!({ "result": group.to_value() });
     serde_json::to_vec(&meta).expect("a tree of texts, which JSON can hold")
+}
+
+/// What [`group_meta`] writes, or Celery.
+pub(crate) fn read_group_meta(meta: &[u8]) -> Option<ResultNode> {
+    #[derive(serde::Deserialize)]
+    struct GroupMeta {
+        result: serde_json::Value,
+    }
+    let meta: GroupMeta = serde_json::from_slice(meta).ok()?;
+    ResultNode::from_value(&meta.result)
 }
 
 pub(crate) fn not_a_workflow(error: CanvasError) -> Error {

@@ -167,4 +167,29 @@ impl Chords for MemoryChords {
         }
         Ok(ended)
     }
+
+    async fn save_group(
+        &self,
+        group: &GroupId,
+        meta: Vec<u8>,
+        expires: Option<Duration>,
+    ) -> Result<()> {
+        let now = self.0.clock.now();
+        let mut data = self.0.lock();
+        let count = data.chords.living(group, now);
+        count.structure = Some(meta);
+        count.keep(expires, now);
+        Ok(())
+    }
+
+    async fn saved_group(&self, group: &GroupId) -> Result<Option<Vec<u8>>> {
+        let now = self.0.clock.now();
+        Ok(self.0.lock().chords.living(group, now).structure.clone())
+    }
+
+    async fn delete_group(&self, group: &GroupId) -> Result<()> {
+        let now = self.0.clock.now();
+        self.0.lock().chords.living(group, now).structure = None;
+        Ok(())
+    }
 }

@@ -2,53 +2,106 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
+use aipo_core::canvas::Canvas;
 use aipo_core::message::{Compression, Serializer};
-use aipo_core::task::TaskOptions;
-use aipo_core::{Error, ErrorKind, QueueName, Result, Signature, TaskId, When};
-use serde_json::Value;
+use aipo_core::task::{TaskArgs, TaskOptions};
+use aipo_core::{Error, ErrorKind, QueueName, Signature, TaskId, When};
+use serde_json::{Map, Value};
 
 use super::Task;
+use crate::flow::{Nothing, Takes};
 
 /// A call of a task, not yet sent. `T` is what the task returns.
 ///
 /// Made by `name::s(…)` of a `#[task]` function, [`Task::call`], or from a [`Signature`] for a task that is
 /// known by name only.
+///
+/// `I` is what the call still lacks: [`Nothing`], or its first argument, [`Takes<A>`], which a workflow gives it.
+/// `name::p(…)` makes such a call; Celery: a partial.
 #[must_use = "a call does nothing until it is sent"]
-pub struct Call<T> {
-    pub(crate) signature: Result<Signature>,
+pub struct Call<T, I = Nothing> {
+    pub(crate) signature: Result<Signature, Unwritable>,
     /// The task's own options, for a sender that has not registered the task.
     pub(crate) options: TaskOptions,
-    output: PhantomData<fn() -> T>,
+    types: PhantomData<fn(I) -> T>,
 }
+
+/// An argument that JSON can't hold. Told when the call is sent.
+#[derive(Debug, Clone)]
+pub struct Unwritable {
+    task: String,
+    why: Arc<serde_json::Error>,
+}
+
+impl Unwritable {
+    pub(crate) fn new(task: &str, why: serde_json::Error) -> Self {
+        Self {
+            task: task.to_owned(),
+            why: Arc::new(why),
+        }
+    }
+}
+
+impl From<Unwritable> for Error {
+    fn from(unwritable: Unwritable) -> Self {
+        Self::new(ErrorKind::Codec, "an argument can't be written as JSON")
+            .with("task", unwritable.task)
+            .caused_by(unwritable.why)
+    }
+}
+
+/// Positional and named arguments, if JSON can hold them.
+type Written = serde_json::Result<(Vec<Value>, Map<String, Value>)>;
 
 impl<T> Call<T> {
     /// A call of task `K`. Arguments that can't be JSON are told when the call is sent.
     pub fn of<K: Task<Output = T>>(args: K::Args) -> Self {
-        use aipo_core::task::TaskArgs as _;
+        Self::written::<K>(args.encode())
+    }
+}
 
-        let signature = args.encode().map_err(|source| {
-            Error::new(ErrorKind::Codec, "an argument can't be written as JSON")
-                .with("task", K::NAME)
-                .caused_by(source)
-        });
+impl<T, A> Call<T, Takes<A>> {
+    /// A call of task `K` without its first argument.
+    pub(crate) fn partial<K: Task<Output = T>>(rest: Written) -> Self {
+        Self::written::<K>(rest)
+    }
+}
+
+impl<T, I> Call<T, I> {
+    fn written<K: Task>(args: Written) -> Self {
+        let written = args.map_err(|why| Unwritable::new(K::NAME, why));
         Self {
-            signature: signature.map(|(args, kwargs)| Signature {
+            signature: written.map(|(args, kwargs)| Signature {
                 kwargs,
                 ..Signature::new(K::NAME).args(args)
             }),
             options: K::options(),
-            output: PhantomData,
+            types: PhantomData,
         }
     }
 
     /// The same call, its result read as another type.
-    pub fn returning<U>(self) -> Call<U> {
+    pub fn returning<U>(self) -> Call<U, I> {
         Call {
             signature: self.signature,
             options: self.options,
-            output: PhantomData,
+            types: PhantomData,
         }
+    }
+
+    /// As a part of a workflow, with what the task's own options say.
+    pub(crate) fn into_canvas(self) -> Result<Canvas, Unwritable> {
+        let mut signature = self.signature?;
+        let (own, of_task) = (&mut signature.options, self.options);
+        own.queue = own.queue.take().or(of_task.queue);
+        own.priority = own.priority.or(of_task.priority);
+        own.expires = own.expires.or(of_task.expires.map(When::In));
+        own.time_limit = own.time_limit.or(of_task.time_limit);
+        own.soft_time_limit = own.soft_time_limit.or(of_task.soft_time_limit);
+        own.ignore_result = own.ignore_result.or(of_task.ignore_result);
+        Ok(signature.into())
     }
 
     /// Run it no earlier than this long after it is sent. Celery's `countdown`.
@@ -134,12 +187,22 @@ impl From<Signature> for Call<Value> {
         Self {
             signature: Ok(signature),
             options: TaskOptions::default(),
-            output: PhantomData,
+            types: PhantomData,
         }
     }
 }
 
-impl<T> fmt::Debug for Call<T> {
+impl<T, I> Clone for Call<T, I> {
+    fn clone(&self) -> Self {
+        Self {
+            signature: self.signature.clone(),
+            options: self.options.clone(),
+            types: PhantomData,
+        }
+    }
+}
+
+impl<T, I> fmt::Debug for Call<T, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Call").field(&self.signature).finish()
     }

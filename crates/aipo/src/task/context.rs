@@ -15,10 +15,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use super::Call;
 use crate::App;
 use crate::app::{new_id, not_a_workflow};
-use crate::result::Handle;
+use crate::flow::Sendable;
 use crate::worker::Slot;
 
 /// The state that [`Context::progress`] stores.
@@ -151,12 +150,12 @@ impl Context {
         self.0.parts.app.data()
     }
 
-    /// Sends another task; this one becomes its parent.
+    /// Sends another task, or a workflow; this task becomes its parent.
     ///
     /// # Errors
     /// As [`App::send`].
-    pub async fn send<T>(&self, call: impl Into<Call<T>>) -> Result<Handle<T>> {
-        self.0.parts.app.send(call).await
+    pub async fn send<S: Sendable>(&self, what: S) -> Result<S::Handle> {
+        self.0.parts.app.send(what).await
     }
 
     /// Sends a workflow; this task becomes its parent.

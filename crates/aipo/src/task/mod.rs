@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use base::Base;
 pub use call::Call;
-pub(crate) use call::is_reserved_header;
+pub(crate) use call::{Unwritable, is_reserved_header};
 pub use context::Context;
 pub(crate) use context::{ContextParts, SoftLimit, blocking_scope, current, scope};
 

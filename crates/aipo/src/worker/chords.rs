@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::Shared;
 use super::follow::{Then, takes_request};
 use crate::App;
-use crate::app::{Work, new_id, not_a_workflow};
+use crate::app::{Work, into_publish, new_id, not_a_workflow, read_group_meta};
 
 /// Chords taken at once; their results are all in memory.
 const BATCH: usize = 8;
@@ -47,6 +47,7 @@ async fn finish_complete(app: &App, claim: Duration) -> Result<bool> {
         let Work { step, publish } = join(app, chord).await?;
         // A chord that fails is itself a part of the one around it.
         may_be_more |= !step.parts.is_empty();
+        let publish = into_publish(publish);
         let store = app.store();
         if store.settles_results {
             store.chords.finish(&group, step, publish).await?;
@@ -145,15 +146,9 @@ pub(crate) fn failed_part(part: &PlannedPart) -> String {
     serde_json::to_string(&failed).expect("texts and values, which JSON can hold")
 }
 
-#[derive(Deserialize)]
-struct GroupMeta {
-    result: Value,
-}
-
 /// The results of a group whose members are groups themselves, nested in the same way.
 async fn nested(app: &App, structure: &[u8]) -> Result<Joined> {
-    let read = serde_json::from_slice(structure).ok();
-    let Some(root) = read.and_then(|meta: GroupMeta| ResultNode::from_value(&meta.result)) else {
+    let Some(root) = read_group_meta(structure) else {
         let cause = Failure::new(
             "builtins",
             "ValueError",
@@ -161,8 +156,9 @@ async fn nested(app: &App, structure: &[u8]) -> Result<Joined> {
         );
         return Ok(Err(JoinError::join(cause)));
     };
-    let mut ids = Vec::new();
-    leaves(&root, &mut ids);
+    let mut leaves = Vec::new();
+    root.leaves(&mut leaves);
+    let ids: Vec<TaskId> = leaves.iter().map(|leaf| leaf.id.as_str().into()).collect();
     let stored = app.store().results.get(&ids).await?;
     let mut values = Vec::with_capacity(ids.len());
     for (id, meta) in ids.iter().zip(stored) {
@@ -186,13 +182,6 @@ fn leaf(id: &TaskId, meta: Option<Vec<u8>>, limit: usize) -> Result<Value, Box<J
         // Celery's words when the results of a nested group are joined.
         Err(error) => Err(JoinError::join(error.cause)),
         value => value,
-    }
-}
-
-fn leaves(node: &ResultNode, ids: &mut Vec<TaskId>) {
-    match &node.members {
-        Some(members) => members.iter().for_each(|member| leaves(member, ids)),
-        None => ids.push(node.id.as_str().into()),
     }
 }
 

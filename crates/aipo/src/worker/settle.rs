@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::Backoff;
 use crate::App;
 use crate::app::Work;
+use crate::app::into_publish;
 use crate::task::Context;
 
 /// How many settlements share one call at most.
@@ -203,7 +204,8 @@ pub(crate) fn settlement(
     mut decision: Decision,
     work: Work,
 ) -> Settlement {
-    let Work { step, mut publish } = work;
+    let Work { step, publish } = work;
+    let mut publish = into_publish(publish);
     if let Some(said) = decision.retry.take() {
         publish.push(retry(cx, policy, *said));
         cx.adopt(ResultNode::task(cx.id().as_str()));
@@ -302,11 +304,7 @@ pub(crate) async fn settle_acknowledged(
     let has_parts = !step.parts.is_empty();
     let mut backoff = Backoff::new();
     loop {
-        let work = Work {
-            step: step.clone(),
-            publish: publish.clone(),
-        };
-        let Err(error) = app.advance(work).await else {
+        let Err(error) = app.carry_out(step.clone(), publish.clone()).await else {
             if has_parts {
                 parts.notify_one();
             }

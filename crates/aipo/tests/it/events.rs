@@ -112,7 +112,7 @@ async fn a_worker_comes_beats_and_goes() {
 async fn a_task_is_told_from_its_send_to_its_end() {
     let (app, _worker, mut events) =
         telling(|app| app.settings(|settings| settings.task_send_sent_event = true)).await;
-    app.send::<Value>(call("add", [2.into(), 3.into()], "a"))
+    app.send(call("add", [2.into(), 3.into()], "a"))
         .await
         .expect("sent");
     let told = until(&mut events, "a", "task-succeeded").await;
@@ -142,7 +142,7 @@ async fn a_task_is_told_from_its_send_to_its_end() {
 async fn every_end_has_its_event() {
     let (app, _worker, mut events) = telling(|app| app).await;
     let mut check = async |how: &str, expected: &[&str]| {
-        app.send::<Value>(call("answer", [how.into()], how))
+        app.send(call("answer", [how.into()], how))
             .await
             .expect("sent");
         let told = until(&mut events, how, expected.last().expect("a last event")).await;
@@ -175,7 +175,7 @@ async fn what_does_not_run_is_told_without_a_start() {
     app.revoke(&["r".into()], aipo::Revoke::Waiting)
         .await
         .expect("revoked");
-    app.send::<Value>(call("add", [1.into(), 1.into()], "r"))
+    app.send(call("add", [1.into(), 1.into()], "r"))
         .await
         .expect("sent");
     let told = until(&mut events, "r", "task-revoked").await;
@@ -187,13 +187,11 @@ async fn what_does_not_run_is_told_without_a_start() {
     );
     let mut stale = call("add", [1.into(), 1.into()], "e");
     stale.options.expires = Some((testing::START - Duration::from_secs(1)).into());
-    app.send::<Value>(stale).await.expect("sent");
+    app.send(stale).await.expect("sent");
     let told = until(&mut events, "e", "task-revoked").await;
     assert_eq!(kinds(&told), ["task-revoked"]);
     assert_eq!(told[0].fields["expired"], true);
-    app.send::<Value>(call("nobody", [], "n"))
-        .await
-        .expect("sent");
+    app.send(call("nobody", [], "n")).await.expect("sent");
     let told = until(&mut events, "n", "task-failed").await;
     assert_eq!(kinds(&told), ["task-failed"]);
 }
@@ -206,9 +204,7 @@ async fn task_events_are_told_only_while_they_are_wanted() {
     let worker = app.worker().name(NODE).start().await.expect("a worker");
     let control = app.control().destination([NODE]);
     let run = async |id: &str| {
-        let handle = app
-            .send::<Value>(call("add", [1.into(), 1.into()], id))
-            .await;
+        let handle = app.send(call("add", [1.into(), 1.into()], id)).await;
         handle.expect("sent").get(ENOUGH).await.expect("a value");
     };
     run("before").await;

@@ -3,6 +3,7 @@
 mod conformance;
 mod control;
 mod events;
+mod flow;
 mod macros;
 mod memory;
 mod messages;
