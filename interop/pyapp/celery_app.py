@@ -12,7 +12,7 @@ from celery import Celery
 
 def make_app(url=None, backend=None, **conf):
     """A Celery app on one Redis database, unless results go to another; with default settings but for those given."""
-    include = ["pyapp.tasks", "pyapp.shared"]
+    include = ["pyapp.tasks", "pyapp.shared", "pyapp.trial"]
     app = Celery("pyapp", broker=url, backend=backend or url, include=include, set_as_current=False)
     app.conf.update(conf)
     return app

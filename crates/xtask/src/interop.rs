@@ -37,10 +37,16 @@ pub(crate) fn check() -> Result<String> {
 }
 
 fn pytest() -> Result<Command> {
+    python("pytest")
+}
+
+/// A module of Python, in the folder `interop` and with what stands there.
+pub(crate) fn python(module: &str) -> Result<Command> {
     let mut command = Command::new(python::environment()?);
     command
-        .args(["-m", "pytest"])
+        .args(["-m", module])
         .current_dir(root().join("interop"))
+        .env("PYTHONPATH", "tests")
         .env("AIPO_INTEROP_APP", built()?.join("interop-app"))
         .env("AIPO_REQUIRE_SERVERS", "1");
     Ok(command)

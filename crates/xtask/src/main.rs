@@ -7,6 +7,7 @@
 //! | `docs` | `docs` | writes the generated pages of `docs/` |
 //! | `golden` | `golden` | captures again what Celery really sends and stores |
 //! | `interop` | `interop` | the tests beside real Celery |
+//! | `faults` | `faults` | tasks from Celery while workers are killed and Redis goes away |
 //!
 //! Only the standard library is used, so that this program builds at once everywhere and shares
 //! nothing with what it checks: a workspace that does not compile is a failed step, told as one.
@@ -17,6 +18,7 @@ mod args;
 mod cargo;
 mod conformance;
 mod docs;
+mod faults;
 mod features;
 mod golden;
 mod interop;
@@ -45,6 +47,8 @@ usage: cargo xtask <command>
   docs [--check]                    write the generated pages of docs/, or only compare them
   golden [--check]                  capture what Celery sends and stores, or only compare it
   interop [OPTION...]               the tests beside real Celery; the options are pytest's
+  faults [OPTION...]                tasks from Celery while workers are killed and Redis goes away; `--help`
+                                    lists the options
 ";
 
 fn main() -> ExitCode {
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Some("docs") => docs::main(args),
         Some("golden") => golden::main(args),
         Some("interop") => interop::main(args),
+        Some("faults") => faults::main(args),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

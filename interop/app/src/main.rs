@@ -16,6 +16,7 @@ mod running;
 mod send;
 mod sending;
 mod shared;
+mod trial;
 
 /// The aipo side of the tests beside real Celery
 #[derive(Parser)]
@@ -65,5 +66,6 @@ fn app() -> AppBuilder {
     let app = retrying::register(app);
     let app = running::register(app);
     let app = sending::register(app);
-    shared::register(app)
+    let app = shared::register(app);
+    trial::register(app)
 }
