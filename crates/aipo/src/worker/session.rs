@@ -90,6 +90,7 @@ pub(crate) async fn session(shared: &Arc<Shared>) -> Result<()> {
     let beating = tokio::spawn(heartbeat(
         consumer.clone(),
         settings.worker_lease.0,
+        stop.warm.clone(),
         lost.clone(),
     ));
 

@@ -458,6 +458,30 @@ async fn a_warm_stop_finishes_what_runs_and_hands_back_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_stops_although_its_store_is_away() {
+    let (gate, mut starts) = gate();
+    let clock = aipo::Clock::tokio(testing::START);
+    let faults = aipo_conformance::fault::Faults::new(1);
+    let store = faults.wrap(&aipo::memory::store(clock.clone()));
+    let app = gated_app(&gate).clock(clock).store(store).build();
+    let app = app.await.expect("an app");
+    app.send(gated::s(1)).await.expect("sent");
+    let worker = app.worker().start().await.expect("a worker");
+    starts.recv().await.expect("started");
+
+    faults.set_down(true);
+    gate.open.add_permits(1);
+    // It may say that it could not sign off.
+    let _ = tokio::time::timeout(ENOUGH, worker.stop())
+        .await
+        .expect("it stops");
+
+    faults.set_down(false);
+    app.worker().start().await.expect("a worker");
+    assert_eq!(starts.recv().await, Some(1), "what it held runs again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cold_stop_hands_back_what_runs() {
     let (gate, mut starts) = gate();
     let app = app(gated_app(&gate)).await;
