@@ -80,6 +80,13 @@ fn end_in_one_task(canvas: Canvas) -> Canvas {
             accumulate.kwargs.insert("index".to_owned(), 0.into());
             Canvas::chord_of(canvas, accumulate)
         }
+        Kind::Chord { header, body } => Canvas {
+            kind: Kind::Chord {
+                header,
+                body: Box::new(end_in_one_task(*body)),
+            },
+            ..canvas
+        },
         Kind::Chain(mut tasks) => {
             if let Some(last) = tasks.pop() {
                 tasks.push(end_in_one_task(last));
@@ -89,7 +96,7 @@ fn end_in_one_task(canvas: Canvas) -> Canvas {
                 ..canvas
             }
         }
-        _ => canvas,
+        Kind::Task { .. } => canvas,
     }
 }
 

@@ -6,6 +6,7 @@
 //! | a group of one | that one |
 //! | an empty group beside other steps | nothing |
 //! | a group and then a step | a chord of the two |
+//! | a chord whose body ends in a group, and then a step | a chord whose body goes on with that step |
 //! | a chord whose body is a chain that begins with a task | a chord with that task, and then the rest |
 //!
 //! The last row keeps what a message carries linear: otherwise each member of the header had a copy of all that
@@ -31,15 +32,7 @@ pub(super) fn steps(tasks: Vec<Canvas>) -> Vec<Canvas> {
     let mut steps: Vec<Canvas> = Vec::with_capacity(spliced.len());
     while let Some(step) = spliced.pop() {
         match steps.pop() {
-            Some(next) if matches!(step.kind, Kind::Group(_)) => {
-                let mut upgraded = Canvas::chord_of(step, next);
-                if let Kind::Chord { body, .. } = &upgraded.kind
-                    && let Some(id) = awaited(body)
-                {
-                    upgraded.set("task_id", id);
-                }
-                steps.push(upgraded);
-            }
+            Some(next) if ends_in_group(&step) => steps.push(join(step, next)),
             Some(next) => {
                 steps.push(next);
                 steps.push(step);
@@ -49,6 +42,40 @@ pub(super) fn steps(tasks: Vec<Canvas>) -> Vec<Canvas> {
     }
     steps.reverse();
     steps
+}
+
+/// Whether it gives several results.
+fn ends_in_group(step: &Canvas) -> bool {
+    match &step.kind {
+        Kind::Task { .. } => false,
+        Kind::Group(_) => true,
+        Kind::Chain(tasks) => tasks.last().is_some_and(ends_in_group),
+        Kind::Chord { body, .. } => ends_in_group(body),
+    }
+}
+
+/// What ends in a group goes on with a step that takes all of its results.
+fn join(step: Canvas, next: Canvas) -> Canvas {
+    let id = awaited(&next);
+    let mut joined = match step.kind {
+        Kind::Chord { header, body } => Canvas {
+            kind: Kind::Chord {
+                header,
+                body: Box::new(join(*body, next)),
+            },
+            ..step
+        },
+        Kind::Chain(_) => {
+            let mut tasks = unchain(step);
+            tasks.push(next);
+            return Canvas::chain(tasks);
+        }
+        Kind::Group(_) | Kind::Task { .. } => Canvas::chord_of(step, next),
+    };
+    if let Some(id) = id {
+        joined.set("task_id", id);
+    }
+    joined
 }
 
 /// The id under which the result of a frozen step is found.
@@ -223,6 +250,15 @@ mod tests {
             "chord(group(a b) chord(group(a b) c))",
         );
         check(vec![t("x"), pair()], "x | group(a b)");
+        let many = || Canvas::chord_of(pair(), pair());
+        check(
+            vec![many(), t("c")],
+            "chord(group(a b) chord(group(a b) c))",
+        );
+        check(
+            vec![Canvas::chord_of(pair(), many()), t("c"), t("d")],
+            "chord(group(a b) chord(group(a b) chord(group(a b) c))) | d",
+        );
         check(vec![Canvas::group(vec![t("a")]), t("c")], "a | c");
         check(vec![none(), t("c"), none()], "c");
         check(vec![pair(), none()], "group(a b)");

@@ -10,4 +10,5 @@ mod messages;
 mod retry;
 mod stores;
 mod worker;
+mod workflow_law;
 mod workflows;
