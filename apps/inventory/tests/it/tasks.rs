@@ -82,7 +82,7 @@ async fn an_export_finds_its_notification_by_its_own_id_or_by_the_one_given() {
         .kwarg("notification_id", given.notification_id);
     shop.inventory
         .app
-        .revoke(&[given.task_id.clone()], Revoke::Waiting)
+        .revoke(std::slice::from_ref(&given.task_id), Revoke::Waiting)
         .await
         .expect("revoked");
     let other_program = shop.inventory.app.send(call).await.expect("sent");
@@ -191,7 +191,7 @@ async fn what_a_crash_left_behind_is_mended() {
         .expect("started");
     shop.inventory
         .app
-        .revoke(&[revoked.task_id.clone()], Revoke::Waiting)
+        .revoke(std::slice::from_ref(&revoked.task_id), Revoke::Waiting)
         .await
         .expect("revoked");
     let waiting = shop
