@@ -376,9 +376,11 @@ impl<'a> Planner<'a> {
             *tasks = split;
         }
         let root_id = body.text("root_id").map(str::to_owned);
+        // A body that is part of another chord is counted there.
+        let counted_in = body.text("group_id").unwrap_or(&group_id).to_owned();
         let with = Frozen {
             id: Some(&id),
-            group_id: Some(&group_id),
+            group_id: Some(&counted_in),
             root_id: root_id.as_deref(),
             ..Frozen::default()
         };

@@ -339,7 +339,10 @@ async fn check(app: &App, seen: &Seen, spec: &Spec, kills: &[u64]) -> Result<(),
     // Callbacks are not awaited by anybody.
     tokio::time::sleep(Duration::from_secs(60)).await;
     worker.stop().await.map_err(|error| error.to_string())?;
-    let out = out?;
+    let out = out.map_err(|error| {
+        let ran = seen.0.lock().expect("no panic").clone();
+        format!("{error}; its tasks ran {ran:?} and should have run {runs:?}")
+    })?;
     if out != expected {
         return Err(format!("it gave {out:?} instead of {expected:?}"));
     }
