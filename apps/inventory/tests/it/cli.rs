@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
 
+use crate::redis::Redis;
+
 fn inventory(folder: &std::path::Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_inventory"))
         .args(args)
@@ -18,8 +20,25 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn the_demonstration_checks_itself_and_ends_well() {
+    demonstrate(&["demo", "--rows", "120"]);
+}
+
+#[test]
+fn another_broker_is_one_flag() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let url = redis.url();
+    demonstrate(&["demo", "--rows", "120", "--broker", &url]);
+
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let output = inventory(folder.path(), &["demo", "--rows", "120"]);
+    let queues = inventory(folder.path(), &["queues", "--broker", &url]);
+    assert!(text(&queues.stdout).contains("celery"), "it was on Redis");
+}
+
+fn demonstrate(args: &[&str]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = inventory(folder.path(), args);
     let stdout = text(&output.stdout);
     assert!(output.status.success(), "{stdout}{}", text(&output.stderr));
     for part in [

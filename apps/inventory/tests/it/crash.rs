@@ -13,18 +13,20 @@ use inventory::media::Media;
 use inventory::tasks::{self, JobReport};
 use tempfile::TempDir;
 
+use crate::redis::Redis;
 use crate::shop::catalogue;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An inventory on files that worker processes share with the test.
-struct Shop {
+pub(crate) struct Shop {
     inventory: Inventory,
-    folder: TempDir,
+    broker: String,
+    pub(crate) folder: TempDir,
 }
 
 /// A worker process; killed when it is dropped, whatever becomes of the test.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -37,13 +39,16 @@ impl Drop for Process {
 impl Shop {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let broker = folder.path().join("inventory-tasks.db");
+        let broker = format!("sqlite://{}", broker.display());
+        Self::on(folder, broker).await
+    }
+
+    pub(crate) async fn on(folder: TempDir, broker: String) -> Self {
         let catalog = Catalog::open(&folder.path().join("inventory.db")).expect("opens");
         let media = Media::open(&folder.path().join("inventory-media")).expect("opens");
-        let broker = format!(
-            "sqlite://{}",
-            folder.path().join("inventory-tasks.db").display()
-        );
-        let app = tasks::register(App::builder("inventory").broker(broker), &catalog, &media);
+        let builder = App::builder("inventory").broker(&broker);
+        let app = tasks::register(builder, &catalog, &media);
         let app = app.build().await.expect("builds");
         Self {
             inventory: Inventory {
@@ -51,14 +56,16 @@ impl Shop {
                 catalog,
                 media,
             },
+            broker,
             folder,
         }
     }
 
-    fn worker(&self) -> Process {
+    pub(crate) fn worker(&self) -> Process {
         let process = Command::new(env!("CARGO_BIN_EXE_inventory"))
             // A short lease, so that a death is noticed soon.
             .args(["worker", "--option", "worker_lease=1s"])
+            .args(["--broker", &self.broker])
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -112,8 +119,20 @@ fn write(path: &Path, text: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_whose_worker_is_killed_twice_imports_each_line_exactly_once() {
+    import_though_workers_are_killed(&Shop::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_redis_too_an_import_whose_worker_is_killed_twice_imports_each_line_exactly_once() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    import_though_workers_are_killed(&Shop::on(folder, redis.url()).await).await;
+}
+
+async fn import_though_workers_are_killed(shop: &Shop) {
     const LINES: u64 = 6_000;
-    let shop = Shop::new().await;
     // One line that is rejected: it must be recorded once, too.
     let text = catalogue(LINES).replace("Produto 2000;", ";");
     let job = shop.upload(&text);

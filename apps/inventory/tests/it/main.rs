@@ -3,5 +3,7 @@
 mod api;
 mod cli;
 mod crash;
+mod python;
+mod redis;
 mod shop;
 mod tasks;
