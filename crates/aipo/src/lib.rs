@@ -6,7 +6,7 @@
 //! | put an app together | [`App::builder`] |
 //! | send | [`App::send`], [`App::send_all`], with the options of a [`Call`] |
 //! | put tasks together | [`Flow`], [`group`] |
-//! | know what became of it | [`Handle`], [`GroupHandle`] |
+//! | know what became of it | [`Handle`], [`GroupHandle`], [`App::workflow`] |
 //! | run tasks | [`App::worker`] |
 //! | ask workers and tell them what to do, hear what happens | [`App::control`], [`App::events`] |
 //! | share behaviour, watch | [`Base`], [`Signals`] |
@@ -55,7 +55,7 @@ pub use app::{App, AppBuilder};
 pub use control::{Answers, Control, EventStream, Said};
 pub use flow::{
     Accepts, Completions, Flow, Group, GroupHandle, Nothing, Related, Sendable, Single, Step,
-    Takes, Untyped, chunks, group, map, starmap,
+    Takes, Untyped, Workflow, WorkflowStep, WorkflowTask, chunks, group, map, starmap,
 };
 pub use result::{Handle, WaitError};
 pub use revoke::Revoke;

@@ -171,6 +171,19 @@ impl<T> Handle<T> {
         self.app.revoke(id, crate::Revoke::Waiting).await
     }
 
+    /// Cancels all of its workflow that has not run: what waits ends as `REVOKED` now, what would come later never
+    /// starts. A task that runs goes on; [`Revoke::Running`](crate::Revoke::Running) ends it as well. Works with
+    /// no worker up. Tasks belong together that share a root, so for a workflow that a task has sent, that task and all
+    /// else it sent is meant.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn revoke_tree(&self, what: crate::Revoke) -> Result<()> {
+        self.app
+            .revoke_workflow(&self.id, self.root.as_ref(), what)
+            .await
+    }
+
     /// Waits until it has ended, however it ends, and gives what is stored of it; `None` when the
     /// time is over first. Inside a task the slot is given back meanwhile.
     ///

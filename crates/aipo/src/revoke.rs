@@ -22,6 +22,8 @@ use crate::App;
 
 /// How long a revoke is remembered. Celery's `CELERY_WORKER_REVOKE_EXPIRES`.
 const REMEMBERED: Duration = Duration::from_secs(10_800);
+/// How long the revoke of a workflow is remembered where results are kept for ever: 30 days.
+const MAX_ROOT_REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 /// How many a worker remembers at most; the oldest go first. Celery's `CELERY_WORKER_REVOKES_MAX`.
 const MAX_REMEMBERED: usize = 50_000;
 /// How many entries of the log one step reads.
@@ -53,6 +55,8 @@ struct Revocation {
 #[serde(rename_all = "snake_case")]
 enum What {
     Task(TaskId),
+    /// All of a workflow, by its root.
+    Root(TaskId),
     /// All that carry one of these values under the name of a stamp.
     Stamp {
         name: String,
@@ -74,7 +78,7 @@ impl App {
 
     /// What there is to do about a revoke, apart from telling those who are there.
     pub(crate) async fn record_revoke(&self, ids: &[TaskId], what: Revoke) -> Result<()> {
-        self.remember_revoked(ids.iter().cloned().map(What::Task), what)
+        self.remember_revoked(ids.iter().cloned().map(What::Task), what, REMEMBERED)
             .await?;
         // The entries come first: a message that a worker takes between the two steps is caught by them.
         let cancelled = match self.store().broker.cancel(ids).await {
@@ -104,7 +108,7 @@ impl App {
     ) -> Result<()> {
         let name = name.into();
         let headers = Map::from_iter([(name.clone(), Value::Array(values.clone()))]);
-        self.remember_revoked([What::Stamp { name, values }], what)
+        self.remember_revoked([What::Stamp { name, values }], what, REMEMBERED)
             .await?;
         let arguments = json!({ "headers": headers, "terminate": what == Revoke::Running });
         self.tell_revoke("revoke_by_stamped_headers", arguments)
@@ -121,9 +125,18 @@ impl App {
         }
     }
 
+    /// Remembers that a workflow was revoked, for as long as results are kept: it may have steps that wait that long.
+    pub(crate) async fn remember_revoked_root(&self, root: TaskId, what: Revoke) -> Result<()> {
+        let results = self.settings().result_expires.non_zero();
+        let remembered = results.unwrap_or(MAX_ROOT_REMEMBERED).max(REMEMBERED);
+        self.remember_revoked([What::Root(root)], what, remembered)
+            .await
+    }
+
     /// Remembers tasks that were revoked elsewhere, such as by Python workers.
     pub(crate) async fn remember_revoked_tasks(&self, ids: Vec<TaskId>) -> Result<()> {
-        self.remember_revoked(ids.into_iter().map(What::Task), Revoke::Waiting)
+        let tasks = ids.into_iter().map(What::Task);
+        self.remember_revoked(tasks, Revoke::Waiting, REMEMBERED)
             .await
     }
 
@@ -131,8 +144,9 @@ impl App {
         &self,
         whats: impl IntoIterator<Item = What>,
         what: Revoke,
+        remembered: Duration,
     ) -> Result<()> {
-        let until_ms = self.clock().after(REMEMBERED).as_millisecond();
+        let until_ms = self.clock().after(remembered).as_millisecond();
         let terminate = what == Revoke::Running;
         let entry = |what| {
             let revocation = Revocation {
@@ -148,7 +162,7 @@ impl App {
             return Ok(());
         }
         let state = &self.store().state;
-        state.append(REVOKED, entries, REMEMBERED).await.map(drop)
+        state.append(REVOKED, entries, remembered).await.map(drop)
     }
 
     /// Stores `REVOKED` for tasks of which nothing is known but their id.
@@ -186,6 +200,7 @@ struct Known {
     /// Tasks by the number of their last entry.
     order: BTreeMap<u64, TaskId>,
     tasks: HashMap<TaskId, (u64, Revocation)>,
+    roots: HashMap<TaskId, Revocation>,
     stamps: Vec<Revocation>,
 }
 
@@ -249,8 +264,11 @@ impl Revoked {
             .get(&headers.id)
             .map(|(_, revocation)| revocation);
         let stamps = known.stamps.iter().filter(|stamp| stamp.marks(headers));
+        let root = headers.root_id.as_ref().unwrap_or(&headers.id);
+        let root = known.roots.get(root);
         let counting = task
             .into_iter()
+            .chain(root)
             .chain(stamps)
             .filter(|revocation| revocation.counts(now));
         counting.map(Revocation::kind).max()
@@ -268,13 +286,24 @@ impl Revoked {
 
 impl Known {
     fn add(&mut self, number: u64, revocation: Revocation) {
-        let What::Task(id) = &revocation.what else {
-            self.stamps.push(revocation);
-            let excess = self.stamps.len().saturating_sub(MAX_REMEMBERED);
-            self.stamps.drain(..excess);
-            return;
+        let id = match &revocation.what {
+            What::Task(id) => id.clone(),
+            What::Root(root) => {
+                let root = root.clone();
+                if self.roots.len() < MAX_REMEMBERED || self.roots.contains_key(&root) {
+                    self.roots.insert(root, revocation);
+                } else {
+                    tracing::warn!(%root, "too many workflows are revoked to remember another one");
+                }
+                return;
+            }
+            What::Stamp { .. } => {
+                self.stamps.push(revocation);
+                let excess = self.stamps.len().saturating_sub(MAX_REMEMBERED);
+                self.stamps.drain(..excess);
+                return;
+            }
         };
-        let id = id.clone();
         self.order.insert(number, id.clone());
         if let Some((before, _)) = self.tasks.insert(id, (number, revocation)) {
             self.order.remove(&before);
@@ -288,6 +317,7 @@ impl Known {
 
     fn forget_expired(&mut self, now: Timestamp) {
         self.stamps.retain(|revocation| revocation.counts(now));
+        self.roots.retain(|_, revocation| revocation.counts(now));
         // All live equally long, so the oldest go first.
         while let Some(oldest) = self.order.first_entry()
             && self

@@ -28,6 +28,8 @@ const COMMANDS: &[&str] = &[
     "beat",
     "call",
     "result",
+    "workflow",
+    "workflow show",
     "queues",
     "queues dead",
     "queues redrive",

@@ -3,6 +3,8 @@
 //! Before it: `aipo_core::canvas` says what has to happen. After it: a settlement carries it out together with a
 //! task's own outcome, or [`App::advance`] does.
 
+use std::collections::BTreeMap;
+
 use aipo_core::canvas::{Canvas, CanvasError, Lineage, Plan, Planner, ResultNode};
 use aipo_core::message::{Headers, TaskMeta};
 use aipo_core::store::{Chord, Part, Publish, ResultRecord, Step};
@@ -64,7 +66,11 @@ impl App {
             .as_ref()
             .map(|cx| Lineage::from(cx.headers()))
             .unwrap_or_default();
-        let (started, work) = self.planned(canvas, lineage, check)?;
+        let (started, work, names) = self.planned(canvas, lineage, check)?;
+        if let (Some(node), Some(root)) = (&started.node, &started.root) {
+            // Before anything runs, so that whoever asks finds it.
+            self.keep_workflow(root, node, names).await?;
+        }
         self.advance(work).await?;
         if let (Some(cx), Some(node)) = (parent, &started.node) {
             cx.adopt(node.clone());
@@ -77,7 +83,7 @@ impl App {
         canvas: Canvas,
         lineage: Lineage,
         check: impl Fn(&ResultNode) -> Result<()>,
-    ) -> Result<(Started, Work)> {
+    ) -> Result<(Started, Work, BTreeMap<String, String>)> {
         let mut root = lineage.root_id.clone();
         let mut ids = new_id;
         let mut planner = Planner::new(lineage, &mut ids);
@@ -96,7 +102,8 @@ impl App {
                     .get_or_insert_with(|| root.clone());
             }
         }
-        Ok((Started { node, root }, self.work(plan)?))
+        let names = crate::flow::names(&plan);
+        Ok((Started { node, root }, self.work(plan)?, names))
     }
 
     /// Does all of it at once, as far as the store can.

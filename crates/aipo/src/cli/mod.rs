@@ -98,6 +98,7 @@ mod status;
 mod tasks;
 mod values;
 mod worker;
+mod workflow;
 
 use std::process::ExitCode;
 
@@ -121,6 +122,8 @@ pub enum Command {
     Call(Box<call::Args>),
     /// Show what became of a task
     Result(result::Args),
+    /// Look at workflows
+    Workflow(workflow::Args),
     /// Show the queues, and look after dead letters
     Queues(queues::Args),
     /// List the tasks
@@ -153,6 +156,7 @@ impl Command {
             Self::Beat(args) => args.run(),
             Self::Call(args) => args.run(app).await,
             Self::Result(args) => args.run(app).await,
+            Self::Workflow(args) => args.run(app).await,
             Self::Queues(args) => args.run(app).await,
             Self::Tasks(args) => args.run(app).await,
             Self::Purge(args) => args.run(app).await,

@@ -149,6 +149,17 @@ impl<T> GroupHandle<T> {
         self.app.revoke(&self.ids(), crate::Revoke::Waiting).await
     }
 
+    /// Cancels all of its workflow that has not run, see [`Handle::revoke_tree`].
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn revoke_tree(&self, what: crate::Revoke) -> Result<()> {
+        let id = TaskId::from(self.id());
+        self.app
+            .revoke_workflow(&id, self.root.as_ref(), what)
+            .await
+    }
+
     /// Deletes the results of its members.
     ///
     /// # Errors

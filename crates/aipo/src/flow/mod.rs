@@ -7,6 +7,7 @@
 //! | `items` | one task for many items: [`map`], [`starmap`], [`chunks`] |
 //! | `send` | sending them |
 //! | `handle` | [`GroupHandle`], and how results belong together |
+//! | `tree` | [`Workflow`]: how far one is; cancelling all of it |
 //!
 //! What they are on the wire is in `aipo_core::canvas`. After it: `app/workflow.rs`.
 
@@ -14,6 +15,7 @@ mod handle;
 mod items;
 mod send;
 mod step;
+mod tree;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -27,6 +29,8 @@ pub use handle::{Completions, GroupHandle, Related};
 pub use items::{chunks, map, starmap};
 pub use send::Sendable;
 pub use step::{Accepts, Nothing, Single, Step, Takes, Untyped};
+pub(crate) use tree::names;
+pub use tree::{Workflow, WorkflowStep, WorkflowTask};
 
 use crate::task::{Call, Unwritable};
 

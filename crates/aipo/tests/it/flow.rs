@@ -387,3 +387,89 @@ async fn an_argument_that_is_no_json_is_told_at_the_send() {
         None::<TaskState>
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_workflow_is_cancelled_as_a_whole_with_no_worker_up() {
+    let (app, worker, notes) = place().await;
+    worker.stop().await.expect("stopped");
+    let flow = add::s(1, 1)
+        .then(group([add::p(1), add::p(2)]))
+        .then(total::p())
+        .then(text::p());
+    let handle = app.send(flow).await.expect("sent");
+    handle
+        .revoke_tree(aipo::Revoke::Waiting)
+        .await
+        .expect("revoked");
+    let error = handle.get(PATIENCE).await.expect_err("it was revoked");
+    assert!(matches!(error, WaitError::Revoked { .. }), "{error}");
+
+    // What is not in any queue yet never starts, what is sent later by those who run neither.
+    let later = group([add::s(1, 1), add::s(2, 2)]).then(total::p());
+    let later = later.then(note::p().taking_json());
+    let handle = app.send(later).await.expect("sent");
+    let again = app.result::<()>(handle.id());
+    again
+        .revoke_tree(aipo::Revoke::Waiting)
+        .await
+        .expect("revoked");
+    let worker = app.worker().start().await.expect("a worker");
+    again.get(PATIENCE).await.expect_err("it was revoked");
+    worker.stop().await.expect("stopped");
+    assert_eq!(notes.take(), Vec::<String>::new());
+    for queue in app.store().broker.queues().await.expect("queues") {
+        assert_eq!((queue.ready, queue.in_flight), (0, 0), "{queue:?}");
+    }
+}
+
+/// A note of a number.
+trait TakingJson {
+    fn taking_json(self) -> Flow<(), aipo::Takes<i64>>;
+}
+
+impl TakingJson for aipo::Call<(), aipo::Takes<Value>> {
+    fn taking_json(self) -> Flow<(), aipo::Takes<i64>> {
+        Flow::from(self).taking()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_of_a_revoked_workflow_that_come_later_are_dropped() {
+    let (app, worker, _) = place().await;
+    let flow = add::s(1, 1)
+        .then(add::p(1).countdown(Duration::from_secs(3600)))
+        .then(add::p(1));
+    let handle = app.send(flow).await.expect("sent");
+    let Some(Related::Task(second)) = handle.parent() else {
+        panic!("{:?}", handle.parent())
+    };
+    while second.state().await.expect("a state") != Some(TaskState::Pending) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    handle
+        .revoke_tree(aipo::Revoke::Waiting)
+        .await
+        .expect("revoked");
+    let error = handle
+        .get(Duration::from_secs(1))
+        .await
+        .expect_err("it was revoked");
+    assert!(matches!(error, WaitError::Revoked { .. }), "{error}");
+    let tree = app
+        .workflow(handle.id())
+        .await
+        .expect("read")
+        .expect("a workflow");
+    let states: Vec<_> = tree
+        .steps
+        .iter()
+        .map(|step| match step {
+            aipo::WorkflowStep::Task(task) => (task.name.clone(), task.state.clone()),
+            group => panic!("{group:?}"),
+        })
+        .collect();
+    let name = Some(<add as aipo::Task>::NAME.to_owned());
+    let expected = [TaskState::Success, TaskState::Revoked, TaskState::Revoked];
+    assert_eq!(states, expected.map(|state| (name.clone(), Some(state))));
+    worker.stop().await.expect("stopped");
+}

@@ -1,0 +1,333 @@
+//! A workflow as a whole: what it is made of, for those who look at it or cancel it.
+//!
+//! Nobody holds a workflow while it runs, so its sender leaves the tree of its results in the state store, under
+//! its root and under the id that is awaited. What became of each task is in the results.
+
+use std::collections::BTreeMap;
+
+use aipo_core::canvas::{Plan, ResultNode};
+use aipo_core::message::TaskMeta;
+use aipo_core::store::Location;
+use aipo_core::{Error, ErrorKind, Result, TaskId, TaskState};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{App, Revoke};
+
+/// A workflow that was sent by aipo, and how far it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Workflow {
+    /// What all of its messages have in common: the id of its first task or group.
+    pub root: TaskId,
+    /// Its steps in their order.
+    pub steps: Vec<WorkflowStep>,
+}
+
+/// A step of a workflow.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkflowStep {
+    /// A task.
+    Task(WorkflowTask),
+    /// Workflows side by side.
+    Group {
+        /// Its id.
+        id: String,
+        /// The steps of each member.
+        members: Vec<Vec<WorkflowStep>>,
+    },
+}
+
+/// A task of a workflow.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WorkflowTask {
+    /// Its id.
+    pub id: TaskId,
+    /// The name of the task, if its sender knew it.
+    pub name: Option<String>,
+    /// Where it stands; `None` when it has not been sent, or nothing is known of it any more.
+    pub state: Option<TaskState>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// When it ended.
+    #[serde(serialize_with = "as_text")]
+    pub ended: Option<Timestamp>,
+    /// How long after what came before it, in seconds; of the first step, after the send.
+    pub seconds: Option<f64>,
+}
+
+/// What a sender leaves.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    root: TaskId,
+    /// When it was sent, RFC 3339.
+    sent: String,
+    /// Celery's result tuple.
+    tree: Value,
+    names: BTreeMap<String, String>,
+}
+
+fn as_text<S: serde::Serializer>(moment: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    moment.map(|moment| moment.to_string()).serialize(to)
+}
+
+fn key(id: &str) -> String {
+    format!("workflow/{id}")
+}
+
+impl App {
+    /// A workflow that was sent by aipo, by the id of its first task or group or by that of its result; `None` when
+    /// nothing is known of it. Kept as long as results.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn workflow(&self, id: impl Into<TaskId>) -> Result<Option<Workflow>> {
+        let Some((kept, node)) = self.kept(&id.into()).await? else {
+            return Ok(None);
+        };
+        let ids = ids(&node);
+        let stored = self.store().results.get(&ids).await?;
+        let located = match self.store().broker.locate(&ids).await {
+            Ok(located) => located,
+            // More waits than this store searches.
+            Err(error) if error.kind() == ErrorKind::TooLarge => vec![None; ids.len()],
+            Err(error) => return Err(error),
+        };
+        let limit = self.settings().result_read_limit();
+        let mut known = BTreeMap::new();
+        for ((id, meta), location) in ids.iter().zip(stored).zip(located) {
+            let meta = meta
+                .map(|bytes| TaskMeta::decode(&bytes, limit))
+                .transpose()?;
+            known.insert(id.as_str(), (meta, location));
+        }
+        let view = View {
+            names: &kept.names,
+            known: &known,
+        };
+        let mut steps = Vec::new();
+        view.steps(&node, kept.sent.parse().ok(), &mut steps);
+        Ok(Some(Workflow {
+            root: kept.root,
+            steps,
+        }))
+    }
+
+    /// Leaves the tree of a workflow, unless it is one task.
+    pub(crate) async fn keep_workflow(
+        &self,
+        root: &TaskId,
+        node: &ResultNode,
+        names: BTreeMap<String, String>,
+    ) -> Result<()> {
+        if node.parent.is_none() && !node.is_group() {
+            return Ok(());
+        }
+        let kept = Kept {
+            root: root.clone(),
+            sent: self.clock().now().to_string(),
+            tree: node.to_value(),
+            names,
+        };
+        let kept = serde_json::to_vec(&kept).expect("texts and times, which JSON can hold");
+        let ttl = self.settings().result_expires.non_zero();
+        let state = &self.store().state;
+        state.put(&key(root.as_str()), kept, ttl).await?;
+        if node.id != root.as_str() {
+            let pointer = serde_json::to_vec(root).expect("a text, which JSON can hold");
+            state.put(&key(&node.id), pointer, ttl).await?;
+        }
+        Ok(())
+    }
+
+    async fn kept(&self, id: &TaskId) -> Result<Option<(Kept, ResultNode)>> {
+        let mut id = id.clone();
+        // Once for the id that is awaited, which names the root, and once for the root.
+        for _ in 0..2 {
+            let stored = self.store().state.get(&[key(id.as_str())]).await?;
+            let Some(bytes) = stored.into_iter().flatten().next() else {
+                return Ok(None);
+            };
+            if let Ok(root) = serde_json::from_slice::<TaskId>(&bytes) {
+                id = root;
+                continue;
+            }
+            let unreadable = || Error::new(ErrorKind::Codec, "a kept workflow can't be read");
+            let kept: Kept =
+                serde_json::from_slice(&bytes).map_err(|source| unreadable().caused_by(source))?;
+            let node = ResultNode::from_value(&kept.tree).ok_or_else(unreadable)?;
+            return Ok(Some((kept, node)));
+        }
+        Ok(None)
+    }
+
+    /// Cancels all of a workflow that has not ended, see [`Handle::revoke_tree`](crate::Handle::revoke_tree).
+    pub(crate) async fn revoke_workflow(
+        &self,
+        id: &TaskId,
+        root: Option<&TaskId>,
+        what: Revoke,
+    ) -> Result<()> {
+        let kept = match root {
+            Some(root) => self.kept(root).await?,
+            None => self.kept(id).await?,
+        };
+        let root = match (&kept, root) {
+            (_, Some(root)) => root.clone(),
+            (Some((kept, _)), None) => kept.root.clone(),
+            (None, None) => id.clone(),
+        };
+        let ids = kept.map_or_else(|| vec![id.clone()], |(_, node)| ids(&node));
+        self.remember_revoked_root(root, what).await?;
+        let broker = &self.store().broker;
+        // The entry comes first, as with a single task: what is taken meanwhile is caught by it.
+        let still_held = match broker.cancel(&ids).await {
+            Ok(_) => broker.locate(&ids).await?,
+            // More waits than this store searches; what is meant is dropped when its turn comes.
+            Err(error) if error.kind() == ErrorKind::TooLarge => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let stored = self.store().results.get(&ids).await?;
+        // What nobody holds and has not ended never will: not sent yet, or just taken out of its queue.
+        let limit = self.settings().result_read_limit();
+        let mut ending = Vec::new();
+        for ((id, held), meta) in ids.into_iter().zip(still_held).zip(stored) {
+            let meta = meta
+                .map(|bytes| TaskMeta::decode(&bytes, limit))
+                .transpose()?;
+            if held.is_none() && !meta.is_some_and(|meta| meta.status.is_ready()) {
+                ending.push(id);
+            }
+        }
+        self.store_revoked(&ending).await
+    }
+}
+
+/// The ids of all tasks of a tree.
+fn ids(node: &ResultNode) -> Vec<TaskId> {
+    let mut ids = Vec::new();
+    let mut nodes = vec![node];
+    while let Some(node) = nodes.pop() {
+        nodes.extend(node.parent.as_deref());
+        match &node.members {
+            Some(members) => nodes.extend(members),
+            None => ids.push(node.id.as_str().into()),
+        }
+    }
+    ids
+}
+
+/// The names of the tasks that a plan sends, now or later, by their ids.
+pub(crate) fn names(plan: &Plan) -> BTreeMap<String, String> {
+    let mut names = BTreeMap::new();
+    for call in &plan.calls {
+        if let Some(id) = &call.options.task_id {
+            names.insert(id.to_string(), call.task.clone());
+        }
+        let place = &call.options.place;
+        for signature in place.chain.iter().flatten().chain(&place.chord) {
+            named(signature, &mut names);
+        }
+    }
+    names
+}
+
+fn named(signature: &Value, names: &mut BTreeMap<String, String>) {
+    let options = &signature["options"];
+    if let (Some(name), Some(id)) = (signature["task"].as_str(), options["task_id"].as_str())
+        // The body that each member of a chord carries is looked at once.
+        && names.insert(id.to_owned(), name.to_owned()).is_some()
+    {
+        return;
+    }
+    if !signature["subtask_type"].is_null() {
+        let kwargs = &signature["kwargs"];
+        let members = [&kwargs["tasks"], &kwargs["header"]]
+            .into_iter()
+            .filter_map(Value::as_array);
+        members.flatten().for_each(|member| named(member, names));
+        for one in [&kwargs["header"], &kwargs["body"]] {
+            if one.is_object() {
+                named(one, names);
+            }
+        }
+    }
+    let rest = options["chain"].as_array();
+    rest.into_iter()
+        .flatten()
+        .for_each(|step| named(step, names));
+    if options["chord"].is_object() {
+        named(&options["chord"], names);
+    }
+}
+
+/// What is known of the tasks of a workflow.
+struct View<'a> {
+    names: &'a BTreeMap<String, String>,
+    known: &'a BTreeMap<&'a str, (Option<TaskMeta>, Option<Location>)>,
+}
+
+impl View<'_> {
+    /// Adds the steps of a node and of all before it, which began at `since`; gives when the last one ended.
+    fn steps(
+        &self,
+        node: &ResultNode,
+        since: Option<Timestamp>,
+        steps: &mut Vec<WorkflowStep>,
+    ) -> Option<Timestamp> {
+        let mut nodes = vec![node];
+        while let Some(parent) = nodes.last().and_then(|node| node.parent.as_deref()) {
+            nodes.push(parent);
+        }
+        let mut since = since;
+        for node in nodes.into_iter().rev() {
+            let Some(members) = &node.members else {
+                let task = self.task(&node.id, since);
+                since = task.ended;
+                steps.push(WorkflowStep::Task(task));
+                continue;
+            };
+            let mut ends = Vec::with_capacity(members.len());
+            let of_member = |member| {
+                let mut steps = Vec::new();
+                ends.push(self.steps(member, since, &mut steps));
+                steps
+            };
+            let members = members.iter().map(of_member).collect();
+            let id = node.id.clone();
+            steps.push(WorkflowStep::Group { id, members });
+            let ends: Option<Vec<Timestamp>> = ends.into_iter().collect();
+            since = ends.and_then(|ends| ends.into_iter().max());
+        }
+        since
+    }
+
+    fn task(&self, id: &str, since: Option<Timestamp>) -> WorkflowTask {
+        let (meta, location) = match self.known.get(id) {
+            Some((meta, location)) => (meta.as_ref(), location.as_ref()),
+            None => (None, None),
+        };
+        let waits = location.map(|location| match location {
+            Location::Ready { .. } | Location::Parked { .. } => TaskState::Pending,
+            Location::InFlight { .. } => TaskState::Received,
+            Location::Dead { .. } => TaskState::Failure,
+        });
+        let failed = |meta: &&TaskMeta| meta.status.is_ready() && meta.status != TaskState::Success;
+        let exception = meta.filter(failed).and_then(TaskMeta::exception);
+        let ended: Option<Timestamp> = meta
+            .and_then(|meta| meta.date_done.as_deref())
+            .and_then(|done| done.parse().ok());
+        let seconds = ended
+            .zip(since)
+            .map(|(ended, since)| ended.duration_since(since).as_secs_f64().max(0.0));
+        WorkflowTask {
+            id: id.into(),
+            name: self.names.get(id).cloned(),
+            state: meta.map(|meta| meta.status.clone()).or(waits),
+            error: exception.map(|exception| exception.to_string()),
+            ended,
+            seconds,
+        }
+    }
+}
