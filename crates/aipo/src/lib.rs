@@ -71,6 +71,8 @@ mod guides {
     struct Readme;
     #[doc = include_str!("../../../docs/tasks.md")]
     struct Tasks;
+    #[doc = include_str!("../../../docs/workflows.md")]
+    struct Workflows;
     #[doc = include_str!("../../../docs/workers.md")]
     struct Workers;
     #[doc = include_str!("../../../docs/messages.md")]

@@ -104,6 +104,8 @@ const MISTAKES: &[&[&str]] = &[
     &["call", "add", "--priority", "10"],
     &["result", "no-such-task"],
     &["result", "no-such-task", "--wait", "0s"],
+    &["workflow", "show"],
+    &["workflow", "show", "no-such-workflow"],
     &["queues", "dead", "--show", "7"],
     &["queues", "redrive"],
     &["queues", "redrive", "7"],
