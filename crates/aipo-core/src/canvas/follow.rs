@@ -154,9 +154,11 @@ pub(super) fn end_chain(
 pub(super) fn end_step(plan: &mut Plan, step: &Canvas, state: &TaskState, failure: &Failure) {
     match &step.kind {
         Kind::Task { .. } => {}
-        Kind::Chain(tasks) => tasks
-            .iter()
-            .for_each(|task| end_step(plan, task, state, failure)),
+        Kind::Chain(tasks) => {
+            for task in with_membership(tasks, &step.options) {
+                end_step(plan, &task, state, failure);
+            }
+        }
         Kind::Group(members) => members
             .iter()
             .for_each(|member| end_step(plan, member, state, failure)),
@@ -168,6 +170,7 @@ pub(super) fn end_step(plan: &mut Plan, step: &Canvas, state: &TaskState, failur
             {
                 body.set("task_id", id);
             }
+            belong(&mut body, &step.options);
             end_step(plan, &body, state, failure);
             return;
         }
@@ -197,6 +200,27 @@ pub(super) fn end_step(plan: &mut Plan, step: &Canvas, state: &TaskState, failur
             body: chord.clone(),
             told: Vec::new(),
         });
+    }
+}
+
+/// The steps of a chain; the last one is part of what the chain is part of.
+pub(super) fn with_membership(tasks: &[Canvas], of_chain: &Map<String, Value>) -> Vec<Canvas> {
+    let mut tasks = tasks.to_vec();
+    if let Some(last) = tasks.last_mut() {
+        belong(last, of_chain);
+    }
+    tasks
+}
+
+/// Makes a signature part of the chord that the options of what it stands for name.
+pub(super) fn belong(part: &mut Canvas, options: &Map<String, Value>) {
+    if options.get("chord").is_none_or(Value::is_null) {
+        return;
+    }
+    for name in ["chord", "group_id", "group_index"] {
+        if let Some(option) = options.get(name) {
+            part.set(name, option.clone());
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::CanvasError;
-use super::follow::{Ended, call_errbacks, end_chain, end_step};
+use super::follow::{Ended, belong, call_errbacks, end_chain, end_step, with_membership};
 use super::freeze::Frozen;
 use super::plan::{PlannedFailure, PlannedPart, Planner};
 use super::signature::{Canvas, Kind, list};
@@ -87,24 +87,25 @@ fn fail(
         Kind::Group(_) => fail_group(planner, &body, &error.cause, takes_request)?,
         Kind::Chain(tasks) => {
             let errbacks = list(body.options.get("link_error"));
-            let mut steps = tasks.iter();
-            if let Some(first) = steps.next() {
-                let mut first = first.clone();
+            let mut steps = with_membership(tasks, &body.options).into_iter();
+            if let Some(mut first) = steps.next() {
                 errbacks
                     .iter()
                     .for_each(|errback| first.link_error(errback));
                 fail(planner, first, error, takes_request)?;
             }
-            steps
-                .for_each(|step| end_step(planner.plan(), step, &TaskState::Failure, &error.error));
+            steps.for_each(|step| {
+                end_step(planner.plan(), &step, &TaskState::Failure, &error.error);
+            });
         }
         Kind::Chord { body: inner, .. } => {
             let mut inner = (**inner).clone();
-            for name in ["link_error", "chain", "chord", "group_id", "group_index"] {
+            for name in ["link_error", "chain"] {
                 if let Some(option) = body.options.remove(name) {
                     inner.options.entry(name).or_insert(option);
                 }
             }
+            belong(&mut inner, &body.options);
             return fail(planner, inner, error, takes_request);
         }
         Kind::Task { .. } => fail_task(planner, &body, error, takes_request)?,
