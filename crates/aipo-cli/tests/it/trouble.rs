@@ -105,7 +105,7 @@ async fn large_and_deep_arguments_and_huge_results_end_clearly() {
     }
     let told = failed(send(&app, "trouble.echo", [deep]).await.get(LONG).await);
     assert!(
-        told.starts_with("TypeError: trouble.echo() argument 'value': recursion limit exceeded"),
+        told.starts_with("TypeError: echo() argument 'value': recursion limit exceeded"),
         "{told}"
     );
 
