@@ -46,8 +46,8 @@ impl Place {
         let mut command = self.program(example(program));
         command
             .arg("worker")
-            .args(args)
-            .args(["-o", "worker_lease=300ms"]);
+            .args(["-o", "worker_lease=300ms"])
+            .args(args);
         Worker::start(&mut command)
     }
 

@@ -41,7 +41,9 @@ async fn a_task_that_ends_its_process_is_given_up_and_takes_nobody_with_it() {
     let mut given_up = tokio::spawn(async move { overflow.get(LONG).await });
     let (told, pid, ended) = loop {
         // Started anew each time it dies, as a supervisor does.
-        let worker = tokio::task::block_in_place(|| place.worker_of("trouble", &[]));
+        // Long enough for a process to die in: a suspect is alone for one lease period.
+        let lease = ["-o", "worker_lease=2s"];
+        let worker = tokio::task::block_in_place(|| place.worker_of("trouble", &lease));
         let pid = worker.pid();
         let mut ended = tokio::task::spawn_blocking(|| worker.ended());
         tokio::select! {
