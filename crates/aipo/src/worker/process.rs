@@ -38,7 +38,9 @@ pub(crate) async fn process(session: &Arc<Session>, slots: &Slots, batch: Vec<De
             .unzip();
         know_revoked(&session).await;
         for (request, slot) in requests.into_iter().zip(slots) {
-            session.running.spawn(one(session.clone(), request, slot));
+            session
+                .running
+                .spawn(one(session.clone(), request, slot, false));
         }
     });
 }
@@ -47,7 +49,8 @@ pub(crate) async fn process(session: &Arc<Session>, slots: &Slots, batch: Vec<De
 pub(crate) async fn run_one(session: Arc<Session>, delivery: Delivery, slot: Slot) {
     let request = decode(&session.app, delivery);
     know_revoked(&session).await;
-    one(session, request, slot).await;
+    // The next suspect may end the process: this one has to be settled before.
+    one(session, request, slot, true).await;
 }
 
 /// Learns what was revoked before these deliveries were fetched; tried again while the store is away, so that
@@ -66,7 +69,7 @@ async fn know_revoked(session: &Session) {
 }
 
 /// One request on its way.
-async fn one(session: Arc<Session>, request: Request, slot: Slot) {
+async fn one(session: Arc<Session>, request: Request, slot: Slot, alone: bool) {
     let app = &session.app;
     let Request {
         tag,
@@ -143,6 +146,8 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot) {
     slot.end();
     if ack_early {
         settle_acknowledged(app, settlement, &session.shared.parts, &session.interrupted).await;
+    } else if alone {
+        session.settler.settle_and_wait(settlement).await;
     } else {
         session.settler.settle(settlement).await;
     }

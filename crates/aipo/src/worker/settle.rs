@@ -75,6 +75,21 @@ impl Settler {
             .expect("the settler works until its last sender is dropped");
     }
 
+    /// Hands a settlement over and waits until it is carried out.
+    pub(crate) async fn settle_and_wait(&self, settlement: Settlement) {
+        let (done, settled) = oneshot::channel();
+        let item = Item {
+            settlement,
+            done: Some(done),
+        };
+        self.0
+            .send(item)
+            .await
+            .expect("the settler works until its last sender is dropped");
+        // What came of it is logged.
+        let _ = settled.await;
+    }
+
     /// Acknowledges before the task runs; false when the message is not ours any more, and then the
     /// task must not run.
     pub(crate) async fn ack_early(&self, tag: DeliveryTag) -> bool {
