@@ -343,6 +343,7 @@ macro_rules! conformance {
                 step {
                     all_of_a_step_happens,
                     what_is_published_is_parked_until_it_is_due,
+                    a_fact_is_kept_until_its_time_is_over,
                     a_step_does_not_replace_a_success,
                     a_step_of_nothing_changes_nothing,
                     a_dropped_step_happens_whole_or_not_at_all,

@@ -102,6 +102,8 @@ impl Handle {
             opens,
             grows,
             parts,
+            keeps,
+            drops,
         } = step;
         call.arg(results.len());
         for record in results {
@@ -130,6 +132,15 @@ impl Handle {
                 .arg(&part.then);
             self.write_expiry(call, part.expires);
         }
+        call.arg(keeps.len());
+        for fact in keeps {
+            call.arg(&fact.key).arg(&fact.value);
+            match fact.ttl {
+                None => call.arg(""),
+                Some(ttl) => call.arg(duration_ms(ttl)),
+            };
+        }
+        call.arg(drops.len()).arg(drops);
     }
 }
 
@@ -144,7 +155,10 @@ pub(crate) fn step_size(step: &Step) -> usize {
         .parts
         .iter()
         .map(|part| part.value.len() + part.then.len() + 200);
-    results.chain(opens).chain(parts).sum::<usize>() + step.grows.len() * 50
+    let keeps = step.keeps.iter();
+    let keeps = keeps.map(|fact| fact.key.len() + fact.value.len() + 20);
+    let contents = results.chain(opens).chain(parts).chain(keeps);
+    contents.sum::<usize>() + (step.grows.len() + step.drops.len()) * 50
 }
 
 /// A part as Celery keeps it, written as Python writes it: where workers older than Celery 5.7 count as well, only

@@ -48,6 +48,7 @@ pub(crate) static SETTLE: Script = script!(
     "shared/publish",
     "shared/result",
     "shared/chord",
+    "shared/fact",
     "shared/step",
     "settle"
 );
@@ -56,6 +57,7 @@ pub(crate) static ADVANCE: Script = script!(
     "shared/publish",
     "shared/result",
     "shared/chord",
+    "shared/fact",
     "shared/step",
     "advance"
 );

@@ -12,6 +12,7 @@ use crate::batch::Batch;
 use crate::handle::Handle;
 use crate::message::{self, NewMessage};
 use crate::results;
+use crate::state;
 use crate::time::{after_ms, now_ms};
 use crate::writer::Weight;
 
@@ -85,7 +86,9 @@ fn weight(step: &Step, messages: &[NewMessage]) -> Weight {
 
 /// Rows that a step touches, more or less.
 pub(crate) fn rows(step: &Step) -> usize {
-    step.results.len() + step.opens.len() + step.grows.len() + step.parts.len()
+    let chords = step.opens.len() + step.grows.len() + step.parts.len();
+    let facts = step.keeps.len() + step.drops.len();
+    step.results.len() + chords + facts
 }
 
 /// Content that a step carries.
@@ -95,7 +98,8 @@ pub(crate) fn size(step: &Step) -> usize {
     let opens = opens.map(|chord| chord.structure.as_ref().map_or(0, Vec::len));
     let parts = step.parts.iter();
     let parts = parts.map(|part| part.value.len() + part.then.len());
-    results.chain(opens).chain(parts).sum()
+    let keeps = step.keeps.iter().map(|fact| fact.value.len());
+    results.chain(opens).chain(parts).chain(keeps).sum()
 }
 
 /// Does all of a step.
@@ -113,6 +117,12 @@ pub(crate) fn advance(batch: &mut Batch<'_>, step: &Step) -> rusqlite::Result<()
     }
     for part in &step.parts {
         add(batch, part)?;
+    }
+    for fact in &step.keeps {
+        state::put(batch, fact)?;
+    }
+    for key in &step.drops {
+        state::delete(batch, key)?;
     }
     Ok(())
 }

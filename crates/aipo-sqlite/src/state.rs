@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aipo_core::Result;
-use aipo_core::store::{Entry, Fence, StateStore};
+use aipo_core::store::{Entry, Fact, Fence, StateStore};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -26,19 +26,13 @@ const SET: &str = "INSERT INTO fact (key, fence, expires_ms, value) VALUES (?1, 
 #[async_trait]
 impl StateStore for SqliteState {
     async fn put(&self, key: &str, value: Vec<u8>, ttl: Option<Duration>) -> Result<()> {
-        let key = key.to_owned();
         let weight = Weight {
             rows: 1,
             bytes: value.len(),
         };
-        let run = move |batch: &mut Batch<'_>| {
-            let expires_ms = ttl.map(|ttl| after_ms(batch.now_ms, ttl));
-            // No fence: a claim from before ends here.
-            batch
-                .prepared(SET)?
-                .execute(params![key, None::<i64>, expires_ms, value])?;
-            Ok(Ok(()))
-        };
+        let key = key.to_owned();
+        let fact = Fact { key, value, ttl };
+        let run = move |batch: &mut Batch<'_>| Ok(Ok(put(batch, &fact)?));
         self.0.writer.call(weight, run).await
     }
 
@@ -124,12 +118,7 @@ impl StateStore for SqliteState {
 
     async fn delete(&self, key: &str) -> Result<()> {
         let key = key.to_owned();
-        let run = move |batch: &mut Batch<'_>| {
-            batch
-                .prepared("DELETE FROM fact WHERE key = ?1")?
-                .execute([&key])?;
-            Ok(Ok(()))
-        };
+        let run = move |batch: &mut Batch<'_>| Ok(Ok(delete(batch, &key)?));
         self.0.writer.call(Weight::SMALL, run).await
     }
 
@@ -193,6 +182,24 @@ impl StateStore for SqliteState {
         bus::sweep(&self.0).await?;
         Ok(facts + entries + chords::sweep(&self.0).await?)
     }
+}
+
+/// Sets a fact, whatever was there.
+pub(crate) fn put(batch: &Batch<'_>, fact: &Fact) -> rusqlite::Result<()> {
+    let expires_ms = fact.ttl.map(|ttl| after_ms(batch.now_ms, ttl));
+    // No fence: a claim from before ends here.
+    batch
+        .prepared(SET)?
+        .execute(params![fact.key, None::<i64>, expires_ms, fact.value])?;
+    Ok(())
+}
+
+/// Deletes a fact if it is there.
+pub(crate) fn delete(batch: &Batch<'_>, key: &str) -> rusqlite::Result<()> {
+    batch
+        .prepared("DELETE FROM fact WHERE key = ?1")?
+        .execute([key])?;
+    Ok(())
 }
 
 /// Appends to a log, which is created when it is missing, and gives the number of its last entry.

@@ -47,6 +47,7 @@ const COMMANDS: &[&str] = &[
     "bench drain",
     "bench roundtrip",
     "bench parked",
+    "bench workflow",
     "completions",
 ];
 

@@ -3,7 +3,7 @@
 use aipo_core::TaskState;
 use aipo_core::store::Step;
 
-use super::{CLAIM, chord, completes, groups, grows, ids, opens, part, parts};
+use super::{CLAIM, chord, completes, fact, groups, grows, ids, keeps, opens, part, parts};
 use crate::Harness;
 use crate::support::{Fixture, message, poll_times, result, within};
 
@@ -17,12 +17,17 @@ pub async fn what_follows_happens_with_the_end(harness: &impl Harness) {
         opens: vec![chord("next", 2)],
         grows: vec!["grown".into()],
         parts: vec![part("next", 0, "a"), part("grown", 0, "b")],
+        keeps: vec![fact("kept", "1")],
+        drops: vec!["dropped".to_owned()],
     };
+    bed.step(keeps([fact("dropped", "1")])).await;
 
     let messages = [message("q", "c"), message("other", "d")];
     assert!(bed.finish_with("g", step, messages).await);
 
     assert_eq!(bed.result("body").await.as_deref(), Some(&b"1"[..]));
+    assert_eq!(bed.fact("kept").await.as_deref(), Some(&b"1"[..]));
+    assert_eq!(bed.fact("dropped").await, None);
     assert_eq!(bed.counts("q").await, [1, 0, 0, 0]);
     assert_eq!(bed.counts("other").await, [1, 0, 0, 0]);
     assert_eq!(bed.complete().await, []);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aipo_core::TaskState;
-use aipo_core::store::{Chord, Complete, Done, Part, Publish, Step};
+use aipo_core::store::{Chord, Complete, Done, Fact, Part, Publish, Step};
 
 use crate::support::Fixture;
 
@@ -60,12 +60,28 @@ fn parts(parts: impl Into<Vec<Part>>) -> Step {
     }
 }
 
+fn keeps(facts: impl Into<Vec<Fact>>) -> Step {
+    Step {
+        keeps: facts.into(),
+        ..Step::default()
+    }
+}
+
 /// A chord whose parts are all done.
 fn completes(group: &str) -> Step {
     Step {
         opens: vec![chord(group, 1)],
         parts: vec![part(group, 0, group)],
         ..Step::default()
+    }
+}
+
+/// A fact without an end.
+fn fact(key: &str, value: &str) -> Fact {
+    Fact {
+        key: key.to_owned(),
+        value: value.into(),
+        ttl: None,
     }
 }
 

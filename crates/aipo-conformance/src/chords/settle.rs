@@ -3,7 +3,7 @@
 use aipo_core::TaskState;
 use aipo_core::store::{Settled, Settlement, Step, Verdict};
 
-use super::{chord, completes, groups, ids, opens, part, parts};
+use super::{chord, completes, fact, groups, ids, keeps, opens, part, parts};
 use crate::Harness;
 use crate::support::{Fixture, id_of, message, numbered, poll_times, result, settlement};
 
@@ -16,6 +16,7 @@ pub async fn a_step_happens_with_the_settlement(harness: &impl Harness) {
     bed.publish([message("q", "a")]).await;
     let consumer = bed.consumer(&["q"]).await;
     let delivery = consumer.take_one().await;
+    bed.step(keeps([fact("dropped", "1")])).await;
 
     let end = Settlement {
         result: Some(result("a", TaskState::Success, "1")),
@@ -25,6 +26,8 @@ pub async fn a_step_happens_with_the_settlement(harness: &impl Harness) {
             opens: vec![chord("new", 1)],
             grows: vec!["g".into()],
             parts: vec![part("g", 0, "a"), part("new", 0, "b")],
+            keeps: vec![fact("kept", "1")],
+            drops: vec!["dropped".to_owned()],
         },
         ..settlement(&delivery, Verdict::Ack)
     };
@@ -33,6 +36,8 @@ pub async fn a_step_happens_with_the_settlement(harness: &impl Harness) {
     assert_eq!(bed.result("a").await.as_deref(), Some(&b"1"[..]));
     assert_eq!(bed.result("b").await.as_deref(), Some(&b"2"[..]));
     assert_eq!(bed.counts("next").await, [1, 0, 0, 0]);
+    assert_eq!(bed.fact("kept").await.as_deref(), Some(&b"1"[..]));
+    assert_eq!(bed.fact("dropped").await, None);
     assert_eq!(groups(&bed.complete().await), ["new"]);
     bed.step(parts([part("g", 1, "b")])).await;
     assert_eq!(ids(&bed.complete_one().await), ["a", "b"]);
@@ -111,6 +116,7 @@ pub async fn a_settlement_whose_lease_was_lost_counts_nothing(harness: &impl Har
     bed.publish([message("q", "a")]).await;
     let late = bed.consumer(&["q"]).await;
     let delivery = late.take_one().await;
+    bed.step(keeps([fact("dropped", "1")])).await;
     bed.outlive_leases().await;
 
     let end = |delivery| Settlement {
@@ -119,6 +125,8 @@ pub async fn a_settlement_whose_lease_was_lost_counts_nothing(harness: &impl Har
             opens: vec![chord("late", 0)],
             grows: vec!["late".into()],
             parts: vec![part("g", 0, "a"), part("late", 0, "b")],
+            keeps: vec![fact("late", "1")],
+            drops: vec!["dropped".to_owned()],
         },
         ..settlement(delivery, Verdict::Ack)
     };
@@ -129,6 +137,8 @@ pub async fn a_settlement_whose_lease_was_lost_counts_nothing(harness: &impl Har
 
     assert_eq!(bed.complete().await, []);
     assert_eq!(bed.result("r").await, None);
+    assert_eq!(bed.fact("late").await, None);
+    assert!(bed.fact("dropped").await.is_some());
     let next = bed.consumer(&["q"]).await;
     let delivery = next.take_one().await;
     assert_eq!(next.settle_one(end(&delivery)).await, Settled::Done);

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::CanvasError;
+use super::depth::parse;
 use super::plan::{Plan, PlannedFailure, PlannedPart, Planner};
 use super::signature::{Canvas, Kind};
 use super::tree::ResultNode;
@@ -33,11 +34,9 @@ impl Follows {
     /// Reads it.
     ///
     /// # Errors
-    /// When a signature nests deeper than 128 levels.
+    /// As [`parse`](super::parse).
     pub fn read(embed: &Embed) -> Result<Self, CanvasError> {
-        let value = |raw: &RawValue| {
-            serde_json::from_str::<Value>(raw.get()).map_err(|error| CanvasError(error.to_string()))
-        };
+        let value = |raw: &RawValue| parse(raw.get());
         let list = |raws: &Option<Vec<Box<RawValue>>>| {
             raws.iter()
                 .flatten()
@@ -55,6 +54,16 @@ impl Follows {
                 .transpose()?
                 .filter(|chord| !chord.is_null()),
         })
+    }
+
+    /// The step of the chain that is next.
+    pub fn next_mut(&mut self) -> Option<&mut Value> {
+        self.chain.last_mut()
+    }
+
+    /// The steps of the chain that are left, the next one last.
+    pub fn chain_mut(&mut self) -> &mut [Value] {
+        &mut self.chain
     }
 
     /// The body of the chord that the task is part of.

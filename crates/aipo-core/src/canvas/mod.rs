@@ -9,6 +9,8 @@
 //! | `plan` | from a signature to the messages to send and the chords to open |
 //! | `follow` | what follows from a task that ended: callbacks, the chain, the chord, errbacks |
 //! | `join` | what follows from a chord that is complete |
+//! | `reference` | what comes later in a large workflow is kept once, and messages refer to it |
+//! | `depth` | how deep all of it may nest |
 //! | `options` | the options of a signature, as calls take them |
 //! | `stamp` | names and values that go along with all of it |
 //! | `replace` | a task that puts a workflow in its own place |
@@ -19,20 +21,24 @@
 //! its parts are counted: [`store::chords`](crate::store::chords).
 
 mod change;
+mod depth;
 mod follow;
 mod freeze;
 mod join;
 mod options;
 mod plan;
+mod reference;
 mod replace;
 mod signature;
 mod stamp;
 mod steps;
 mod tree;
 
+pub use depth::{check_levels, parse};
 pub use follow::{Ended, Follows, follow_failure, follow_revoked, follow_success};
 pub use join::{JoinError, follow_chord};
-pub use plan::{Lineage, Plan, PlannedCall, PlannedFailure, PlannedPart, Planner};
+pub use plan::{Kept, Lineage, Plan, PlannedCall, PlannedFailure, PlannedPart, Planner};
+pub use reference::{Inline, RESUME, first_reference, give_up, kept, resolve};
 pub use replace::{add_to_chord, replace};
 pub use signature::{Canvas, Kind};
 pub use tree::ResultNode;

@@ -3,8 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::CanvasError;
+use super::depth::check_layers;
 use super::freeze::{Frozen, flatten, freeze};
 use super::options::{merge, read, take};
+use super::reference::Inline;
 use super::signature::{Canvas, Kind, list};
 use super::steps::{is_empty_group, steps, unchain};
 use super::tree::ResultNode;
@@ -26,6 +28,17 @@ pub struct Plan {
     pub failures: Vec<PlannedFailure>,
     /// Parts of chords that are done without running.
     pub parts: Vec<PlannedPart>,
+    /// Steps that messages refer to, to keep before those are sent.
+    pub keeps: Vec<Kept>,
+}
+
+/// Steps that messages refer to.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The key under which the state store keeps them.
+    pub key: String,
+    /// A signature.
+    pub steps: Value,
 }
 
 /// A call to send.
@@ -80,15 +93,21 @@ pub struct Lineage {
 pub struct Planner<'a> {
     new_id: &'a mut dyn FnMut() -> String,
     lineage: Lineage,
+    inline: Inline<'a>,
     plan: Plan,
 }
 
 impl<'a> Planner<'a> {
     /// An empty plan. `new_id` makes ids.
-    pub fn new(lineage: Lineage, new_id: &'a mut dyn FnMut() -> String) -> Self {
+    pub fn new(
+        lineage: Lineage,
+        inline: Inline<'a>,
+        new_id: &'a mut dyn FnMut() -> String,
+    ) -> Self {
         Self {
             new_id,
             lineage,
+            inline,
             plan: Plan::default(),
         }
     }
@@ -102,12 +121,25 @@ impl<'a> Planner<'a> {
         &mut self.plan
     }
 
+    pub(super) fn inline(&self) -> Inline<'a> {
+        self.inline
+    }
+
     pub(super) fn new_id(&mut self) -> String {
         (self.new_id)()
     }
 
     pub(super) fn freeze(&mut self, canvas: &mut Canvas, with: Frozen<'_>) -> ResultNode {
         freeze(canvas, with, self.new_id)
+    }
+
+    /// Applies a workflow that somebody wrote, see [`apply`](Self::apply).
+    ///
+    /// # Errors
+    /// As `apply`, and when it has too many layers.
+    pub fn begin(&mut self, canvas: Canvas) -> Result<Option<ResultNode>, CanvasError> {
+        check_layers(&canvas)?;
+        self.apply(canvas, &[], Map::new())
     }
 
     /// Applies a signature to arguments, which come before its own, and options, which win over its own. Gives the
@@ -257,7 +289,8 @@ impl<'a> Planner<'a> {
             result = Some(of_step);
         }
         let first = steps.remove(0);
-        let rest: Vec<Value> = steps.iter().rev().map(Canvas::to_value).collect();
+        let rest = self.keep_rest(steps);
+        let rest: Vec<Value> = rest.iter().rev().map(Canvas::to_value).collect();
         // What follows the chain as a whole comes after its own steps, so before them in the reverse list.
         let mut follows = match options.remove("chain") {
             Some(Value::Array(outer)) => outer,
@@ -393,6 +426,7 @@ impl<'a> Planner<'a> {
             result.after(ResultNode::group(group_id, Vec::new()));
             return Ok(result);
         }
+        self.keep_body(&header, &mut body);
         header.args = args;
         header.kwargs = kwargs;
         options.insert("task_id".to_owned(), group_id.into());
@@ -407,7 +441,7 @@ impl<'a> Planner<'a> {
 
 /// Links an errback to the body of a chord: to every task of a group, but not to the header of a chord in it. A group
 /// that runs as one and has errbacks of its own gets it there, since those replace its tasks'.
-fn link_error_to_body(body: &mut Canvas, errback: &Value, runs_as_one: bool) {
+pub(super) fn link_error_to_body(body: &mut Canvas, errback: &Value, runs_as_one: bool) {
     let has_own = body.options.contains_key("link_error");
     match &mut body.kind {
         Kind::Group(_) if runs_as_one && has_own => body.push("link_error", errback.clone()),

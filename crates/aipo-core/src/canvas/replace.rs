@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::CanvasError;
+use super::depth::check_layers;
 use super::follow::Follows;
 use super::freeze::Frozen;
 use super::plan::Planner;
@@ -29,6 +30,7 @@ pub fn replace(
     if matches!(canvas.kind, Kind::Chain(_)) && is_nothing(&canvas) {
         return Err(CanvasError("Cannot replace with an empty chain".to_owned()));
     }
+    check_layers(&canvas)?;
     let nesting = headers.replaced_task_nesting + 1;
     canvas = end_in_one_task(canvas);
     for callback in &follows.callbacks {
@@ -114,6 +116,7 @@ pub fn add_to_chord(
         let text = "Current task is not member of any chord";
         return Err(CanvasError(text.to_owned()));
     };
+    check_layers(&canvas)?;
     planner.plan().grows.push(GroupId::from(group.as_str()));
     planner.apply(canvas, &[], membership(headers, follows))
 }

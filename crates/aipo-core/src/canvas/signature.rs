@@ -96,7 +96,7 @@ impl Canvas {
     /// # Errors
     /// Says what is wrong with it.
     pub fn from_value(value: &Value) -> Result<Self, super::CanvasError> {
-        read(value).map_err(super::CanvasError)
+        read(value.clone()).map_err(super::CanvasError)
     }
 
     /// As it travels.
@@ -252,38 +252,35 @@ struct Chord<'a, H> {
 
 impl<'de> Deserialize<'de> for Canvas {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(from)?;
-        read(&value).map_err(D::Error::custom)
+        read(Value::deserialize(from)?).map_err(D::Error::custom)
     }
 }
 
-fn read(value: &Value) -> Result<Canvas, String> {
-    let Value::Object(map) = value else {
+fn read(value: Value) -> Result<Canvas, String> {
+    let Value::Object(mut map) = value else {
         return Err(format!("a signature is a map, not {value}"));
     };
-    let name = match map.get("task") {
-        Some(Value::String(name)) => name,
-        _ => return Err("a signature lacks the name of its task".to_owned()),
+    let Some(Value::String(name)) = map.remove("task") else {
+        return Err("a signature lacks the name of its task".to_owned());
     };
-    let of_map = |key| match map.get(key) {
+    let mut of_map = |key| match map.remove(key) {
         None | Some(Value::Null) => Ok(Map::new()),
-        Some(Value::Object(map)) => Ok(map.clone()),
+        Some(Value::Object(map)) => Ok(map),
         Some(_) => Err(format!("{key} of the signature of {name} is no map")),
     };
-    let args = match map.get("args") {
+    let (mut kwargs, options) = (of_map("kwargs")?, of_map("options")?);
+    let args = match map.remove("args") {
         None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(args)) => args.clone(),
+        Some(Value::Array(args)) => args,
         Some(_) => return Err(format!("args of the signature of {name} is no list")),
     };
-    let mut kwargs = of_map("kwargs")?;
-    let subtask_type = map.get("subtask_type").and_then(Value::as_str);
-    let kind = match subtask_type {
+    let kind = match map.get("subtask_type").and_then(Value::as_str) {
         Some("chain") => Kind::Chain(members(kwargs.remove("tasks"))?),
         Some("group") => Kind::Group(members(kwargs.remove("tasks"))?),
         Some("chord") => {
             let header = match kwargs.remove("header") {
                 Some(header @ Value::Object(_)) => {
-                    let header = read(&header)?;
+                    let header = read(header)?;
                     match header.kind {
                         Kind::Group(_) => header,
                         _ => Canvas::group(vec![header]),
@@ -292,7 +289,7 @@ fn read(value: &Value) -> Result<Canvas, String> {
                 header => Canvas::group(members(header)?),
             };
             let body = kwargs.remove("body").ok_or("a chord lacks its body")?;
-            let body = Box::new(read(&body)?);
+            let body = Box::new(read(body)?);
             kwargs = match kwargs.remove("kwargs") {
                 Some(Value::Object(kwargs)) => kwargs,
                 _ => Map::new(),
@@ -303,15 +300,15 @@ fn read(value: &Value) -> Result<Canvas, String> {
             }
         }
         other => Kind::Task {
-            name: name.clone(),
             subtask_type: other.map(str::to_owned),
+            name,
         },
     };
     Ok(Canvas {
         kind,
         args,
         kwargs,
-        options: of_map("options")?,
+        options,
         immutable: map.get("immutable") == Some(&Value::Bool(true)),
     })
 }
@@ -319,7 +316,7 @@ fn read(value: &Value) -> Result<Canvas, String> {
 fn members(tasks: Option<Value>) -> Result<Vec<Canvas>, String> {
     match tasks {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(tasks)) => tasks.iter().map(read).collect(),
+        Some(Value::Array(tasks)) => tasks.into_iter().map(read).collect(),
         Some(_) => Err("the tasks of a signature are no list".to_owned()),
     }
 }

@@ -79,7 +79,7 @@ fn join(step: Canvas, next: Canvas) -> Canvas {
 }
 
 /// The id under which the result of a frozen step is found.
-fn awaited(step: &Canvas) -> Option<String> {
+pub(super) fn awaited(step: &Canvas) -> Option<String> {
     match &step.kind {
         Kind::Task { .. } | Kind::Group(_) => step.text("task_id").map(str::to_owned),
         Kind::Chain(tasks) => awaited(tasks.last()?),

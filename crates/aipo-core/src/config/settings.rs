@@ -146,6 +146,8 @@ settings! {
     task_max_deliveries: u32 = 3;
     /// The largest message that may be sent, in bytes of headers and body; also the largest that a compressed one may come to.
     task_max_message_size: usize = 64 * 1024 * 1024;
+    /// How many bytes the messages of a step of a workflow may take for what comes later; more than that is kept once in the store, and messages refer to it. Only behind tasks that the app knows itself, since Python workers do not know such references.
+    workflow_inline_max_size: usize = 16 * 1024;
     /// The largest result that is stored, in bytes; a larger one ends as a failure.
     result_max_size: usize = 64 * 1024 * 1024;
     /// How many tasks run at the same time in one worker. Celery: `worker_concurrency`, there the number of cores.

@@ -19,6 +19,7 @@ use async_trait::async_trait;
 
 use super::broker::Publish;
 use super::results::ResultRecord;
+use super::state::Fact;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GroupId, TaskId};
 use crate::state::TaskState;
@@ -82,6 +83,10 @@ pub struct Step {
     pub grows: Vec<GroupId>,
     /// Parts that are done.
     pub parts: Vec<Part>,
+    /// Facts that are set, as by [`StateStore::put`](super::StateStore::put).
+    pub keeps: Vec<Fact>,
+    /// Keys of facts that are deleted.
+    pub drops: Vec<String>,
 }
 
 /// A chord that begins.
@@ -148,7 +153,14 @@ impl Step {
             opens,
             grows,
             parts,
+            keeps,
+            drops,
         } = self;
-        results.is_empty() && opens.is_empty() && grows.is_empty() && parts.is_empty()
+        results.is_empty()
+            && opens.is_empty()
+            && grows.is_empty()
+            && parts.is_empty()
+            && keeps.is_empty()
+            && drops.is_empty()
     }
 }

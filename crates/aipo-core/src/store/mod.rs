@@ -28,7 +28,7 @@ pub use broker::{
 pub use bus::{Address, Bus, Listener, Notice, Topic};
 pub use chords::{Chord, Chords, Complete, Done, Part, Step};
 pub use results::{ResultBackend, ResultRecord};
-pub use state::{Entry, Fence, StateStore};
+pub use state::{Entry, Fact, Fence, StateStore};
 
 /// A broker, a result backend and a state store that belong together.
 #[derive(Clone)]

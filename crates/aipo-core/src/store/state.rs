@@ -25,6 +25,17 @@ pub struct Entry {
     pub value: Vec<u8>,
 }
 
+/// A fact to be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// Its key.
+    pub key: String,
+    /// Any bytes.
+    pub value: Vec<u8>,
+    /// Its time to live from now; for ever when `None`.
+    pub ttl: Option<Duration>,
+}
+
 /// The facts of one store, and its logs.
 ///
 /// A log is a list under a name of its own that only grows at its end, and forgets each entry when its time to

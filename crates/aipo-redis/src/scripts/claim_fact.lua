@@ -8,5 +8,5 @@ if read(redis.call('HGET', KEYS[1], ARGV[2]), now) then
   return nil
 end
 local fence = redis.call('INCR', KEYS[4])
-write(ARGV[2], ARGV[3], string.format('%.0f', fence), ARGV[4], now)
+write(KEYS, ARGV[2], ARGV[3], string.format('%.0f', fence), ARGV[4], now)
 return fence

@@ -3,4 +3,4 @@
 -- ARGV  1 now or '', 2 name, 3 value, 4 time to live in ms, '' for ever
 -- Returns nothing.
 
-write(ARGV[2], ARGV[3], '', ARGV[4], present(ARGV[1]))
+write(KEYS, ARGV[2], ARGV[3], '', ARGV[4], present(ARGV[1]))

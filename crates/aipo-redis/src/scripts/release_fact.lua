@@ -9,5 +9,5 @@ if ARGV[3] ~= '' then
     return 0
   end
 end
-erase(ARGV[2])
+erase(KEYS, ARGV[2])
 return 1

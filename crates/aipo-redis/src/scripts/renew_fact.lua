@@ -8,5 +8,5 @@ local _, fence = read(redis.call('HGET', KEYS[1], ARGV[2]), now)
 if fence ~= ARGV[5] then
   return 0
 end
-write(ARGV[2], ARGV[3], fence, ARGV[4], now)
+write(KEYS, ARGV[2], ARGV[3], fence, ARGV[4], now)
 return 1

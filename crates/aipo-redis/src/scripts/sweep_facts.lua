@@ -5,6 +5,6 @@
 
 local expired = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', present(ARGV[1]), 'LIMIT', 0, ARGV[2])
 for _, name in ipairs(expired) do
-  erase(name)
+  erase(KEYS, name)
 end
 return #expired

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use aipo_core::canvas::Canvas;
+use aipo_core::canvas::{Canvas, RESUME};
 use aipo_core::message::{Body, Kwargs};
 use aipo_core::task::{Failure, Parameter, Parameters, TaskError, TaskOptions, TaskResult};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::task::{Base, Context};
 
 /// The built-in task of this name.
 pub(super) fn get(name: &str) -> Option<&'static Arc<dyn AnyTask>> {
-    static TASKS: LazyLock<[(&str, Arc<dyn AnyTask>); 3]> = LazyLock::new(|| {
+    static TASKS: LazyLock<[(&str, Arc<dyn AnyTask>); 4]> = LazyLock::new(|| {
         let for_each = |star| ForEach {
             options: TaskOptions::default(),
             star,
@@ -25,6 +25,7 @@ pub(super) fn get(name: &str) -> Option<&'static Arc<dyn AnyTask>> {
             ),
             ("celery.map", Arc::new(for_each(false))),
             ("celery.starmap", Arc::new(for_each(true))),
+            (RESUME, Arc::new(Resume(TaskOptions::default()))),
         ]
     });
     let found = TASKS.iter().find(|(builtin, _)| *builtin == name);
@@ -153,6 +154,56 @@ async fn all(code: &Arc<dyn AnyTask>, cx: &Context, calls: &[String]) -> TaskRes
         values.push(running.await?);
     }
     Ok(to_raw_value(&values)?)
+}
+
+/// `aipo.resume(*args, kept=None)`: puts steps that are kept in its own place and gives them its arguments. It is sent by
+/// Python workers only: those of aipo know what it stands for.
+struct Resume(TaskOptions);
+
+impl AnyTask for Resume {
+    fn parameters(&self) -> Parameters {
+        Parameters {
+            rest: true,
+            named: &[Parameter {
+                name: "kept",
+                required: false,
+            }],
+            ..Parameters::NONE
+        }
+    }
+
+    fn options(&self) -> &TaskOptions {
+        &self.0
+    }
+
+    fn base(&self) -> Option<&Arc<dyn Base>> {
+        None
+    }
+
+    fn run<'a>(&'a self, cx: &'a Context, body: &Body<'_>) -> Result<Running<'a>, Failure> {
+        let wrong = |error: serde_json::Error| type_error(error.to_string());
+        let gone = || Failure::new("builtins", "LookupError", "what follows is kept no more");
+        let kept = named(body, "kept").ok_or_else(gone)?;
+        let kept: Value = serde_json::from_str(kept.get()).map_err(wrong)?;
+        let args = body.values().0;
+        let mut steps = Canvas::task(RESUME);
+        steps.kwargs.insert("kept".to_owned(), kept);
+        let id = Value::from(cx.id().as_str());
+        steps.options.insert("task_id".to_owned(), id);
+        let mut steps = steps.to_value();
+        Ok(Box::pin(async move {
+            cx.app().recall(&mut steps, &mut Vec::new()).await?;
+            let mut steps = Canvas::from_value(&steps)
+                .map_err(|error| TaskError::failure(type_error(error.0)))?;
+            if steps.name() == RESUME {
+                return Err(TaskError::failure(gone()));
+            }
+            if !steps.immutable {
+                steps.args.splice(0..0, args);
+            }
+            Err(TaskError::replace(steps))
+        }))
+    }
 }
 
 fn named<'a>(body: &Body<'a>, name: &str) -> Option<&'a RawValue> {

@@ -3,6 +3,7 @@
 mod builder;
 mod builtin;
 mod data;
+mod later;
 mod registry;
 mod send;
 mod workflow;
@@ -23,7 +24,7 @@ use serde_json::value::RawValue;
 pub use builder::AppBuilder;
 pub(crate) use registry::{AnyTask, Registry};
 pub(crate) use send::into_publish;
-pub(crate) use workflow::{Work, group_meta, new_id, not_a_workflow, read_group_meta};
+pub(crate) use workflow::{Work, group_meta, not_a_workflow, read_group_meta};
 
 use crate::flow::GroupHandle;
 use crate::result::Handle;

@@ -3,14 +3,13 @@
 //! Before it: `aipo_core::canvas` says what has to happen. After it: a settlement carries it out together with a
 //! task's own outcome, or [`App::advance`] does.
 
-use std::collections::BTreeMap;
-
-use aipo_core::canvas::{Canvas, CanvasError, Lineage, Plan, Planner, ResultNode};
+use aipo_core::canvas::{
+    Canvas, CanvasError, Inline, Lineage, Plan, Planner, ResultNode, check_levels,
+};
 use aipo_core::message::{Headers, TaskMeta};
 use aipo_core::store::{Chord, Part, Publish, ResultRecord, Step};
 use aipo_core::task::TaskOptions;
 use aipo_core::{Error, ErrorKind, Result, TaskId};
-use serde_json::Map;
 use serde_json::value::to_raw_value;
 
 use super::App;
@@ -66,11 +65,7 @@ impl App {
             .as_ref()
             .map(|cx| Lineage::from(cx.headers()))
             .unwrap_or_default();
-        let (started, work, names) = self.planned(canvas, lineage, check)?;
-        if let (Some(node), Some(root)) = (&started.node, &started.root) {
-            // Before anything runs, so that whoever asks finds it.
-            self.keep_workflow(root, node, names).await?;
-        }
+        let (started, work) = self.planned(canvas, lineage, check)?;
         self.advance(work).await?;
         if let (Some(cx), Some(node)) = (parent, &started.node) {
             cx.adopt(node.clone());
@@ -83,14 +78,9 @@ impl App {
         canvas: Canvas,
         lineage: Lineage,
         check: impl Fn(&ResultNode) -> Result<()>,
-    ) -> Result<(Started, Work, BTreeMap<String, String>)> {
+    ) -> Result<(Started, Work)> {
         let mut root = lineage.root_id.clone();
-        let mut ids = new_id;
-        let mut planner = Planner::new(lineage, &mut ids);
-        let node = planner
-            .apply(canvas, &[], Map::new())
-            .map_err(not_a_workflow)?;
-        let mut plan = planner.finish();
+        let (node, mut plan) = self.plan(lineage, |planner| planner.begin(canvas))?;
         if let Some(node) = &node {
             check(node)?;
             // All of one workflow has one root: what comes first in it, a task or a group.
@@ -103,7 +93,32 @@ impl App {
             }
         }
         let names = crate::flow::names(&plan);
-        Ok((Started { node, root }, self.work(plan)?, names))
+        let mut work = self.work(plan)?;
+        if let (Some(node), Some(root)) = (&node, &root) {
+            work.step
+                .keeps
+                .extend(self.workflow_facts(root, node, names));
+        }
+        Ok((Started { node, root }, work))
+    }
+
+    /// Plans part of a workflow.
+    ///
+    /// # Errors
+    /// What `with` says is wrong with it.
+    pub(crate) fn plan<T>(
+        &self,
+        lineage: Lineage,
+        with: impl FnOnce(&mut Planner<'_>) -> Result<T, CanvasError>,
+    ) -> Result<(T, Plan)> {
+        let mut ids = new_id;
+        let inline = Inline {
+            max_size: self.settings().workflow_inline_max_size,
+            knows: &|name| self.registry().get(name).is_some(),
+        };
+        let mut planner = Planner::new(lineage, inline, &mut ids);
+        let planned = with(&mut planner).map_err(not_a_workflow)?;
+        Ok((planned, planner.finish()))
     }
 
     /// Does all of it at once, as far as the store can.
@@ -137,7 +152,14 @@ impl App {
         let now = self.clock().now();
         let expires = self.settings().result_expires.non_zero();
         let mut work = Work::default();
+        for kept in &plan.keeps {
+            check_levels(&kept.steps).map_err(not_a_workflow)?;
+        }
         for call in plan.calls {
+            let place = &call.options.place;
+            for carried in place.chain.iter().flatten().chain(&place.chord) {
+                check_levels(carried).map_err(not_a_workflow)?;
+            }
             let options = match self.registry().get(&call.task) {
                 Some(task) => task.options().clone(),
                 None => TaskOptions::default(),
@@ -157,6 +179,7 @@ impl App {
                 }),
         );
         step.grows = plan.grows;
+        step.keeps = plan.keeps.iter().map(|kept| self.keep(kept)).collect();
         for failed in plan.failures {
             let headers = Headers {
                 group: failed.group,

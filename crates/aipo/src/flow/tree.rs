@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use aipo_core::canvas::{Plan, ResultNode};
+use aipo_core::canvas::{Plan, ResultNode, kept};
 use aipo_core::message::TaskMeta;
-use aipo_core::store::Location;
+use aipo_core::store::{Fact, Location};
 use aipo_core::{Error, ErrorKind, Result, TaskId, TaskState};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,9 +63,17 @@ struct Kept {
     root: TaskId,
     /// When it was sent, RFC 3339.
     sent: String,
-    /// Celery's result tuple.
-    tree: Value,
-    names: BTreeMap<String, String>,
+    steps: Vec<KeptStep>,
+}
+
+/// A step as it is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum KeptStep {
+    /// A task's id, and its name if the sender knew it.
+    Task(String, Option<String>),
+    /// A group's id, and the steps of each member.
+    Group(String, Vec<Vec<KeptStep>>),
 }
 
 fn as_text<S: serde::Serializer>(moment: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
@@ -83,10 +91,11 @@ impl App {
     /// # Errors
     /// What the store answers.
     pub async fn workflow(&self, id: impl Into<TaskId>) -> Result<Option<Workflow>> {
-        let Some((kept, node)) = self.kept(&id.into()).await? else {
+        let Some(kept) = self.kept(&id.into()).await? else {
             return Ok(None);
         };
-        let ids = ids(&node);
+        let mut ids = Vec::new();
+        task_ids(&kept.steps, &mut ids);
         let stored = self.store().results.get(&ids).await?;
         let located = match self.store().broker.locate(&ids).await {
             Ok(located) => located,
@@ -102,46 +111,43 @@ impl App {
                 .transpose()?;
             known.insert(id.as_str(), (meta, location));
         }
-        let view = View {
-            names: &kept.names,
-            known: &known,
-        };
-        let mut steps = Vec::new();
-        view.steps(&node, kept.sent.parse().ok(), &mut steps);
+        let (steps, _) = View(&known).steps(&kept.steps, kept.sent.parse().ok());
         Ok(Some(Workflow {
             root: kept.root,
             steps,
         }))
     }
 
-    /// Leaves the tree of a workflow, unless it is one task.
-    pub(crate) async fn keep_workflow(
+    /// The tree of a workflow as its sender leaves it, unless it is one task.
+    pub(crate) fn workflow_facts(
         &self,
         root: &TaskId,
         node: &ResultNode,
-        names: BTreeMap<String, String>,
-    ) -> Result<()> {
+        mut names: BTreeMap<String, String>,
+    ) -> Vec<Fact> {
         if node.parent.is_none() && !node.is_group() {
-            return Ok(());
+            return Vec::new();
         }
         let kept = Kept {
             root: root.clone(),
             sent: self.clock().now().to_string(),
-            tree: node.to_value(),
-            names,
+            steps: kept_steps(node, &mut names),
+        };
+        let fact = |id: &str, value: Vec<u8>| Fact {
+            key: key(id),
+            value,
+            ttl: self.settings().result_expires.non_zero(),
         };
         let kept = serde_json::to_vec(&kept).expect("texts and times, which JSON can hold");
-        let ttl = self.settings().result_expires.non_zero();
-        let state = &self.store().state;
-        state.put(&key(root.as_str()), kept, ttl).await?;
+        let mut facts = vec![fact(root.as_str(), kept)];
         if node.id != root.as_str() {
             let pointer = serde_json::to_vec(root).expect("a text, which JSON can hold");
-            state.put(&key(&node.id), pointer, ttl).await?;
+            facts.push(fact(&node.id, pointer));
         }
-        Ok(())
+        facts
     }
 
-    async fn kept(&self, id: &TaskId) -> Result<Option<(Kept, ResultNode)>> {
+    async fn kept(&self, id: &TaskId) -> Result<Option<Kept>> {
         let mut id = id.clone();
         // Once for the id that is awaited, which names the root, and once for the root.
         for _ in 0..2 {
@@ -154,10 +160,8 @@ impl App {
                 continue;
             }
             let unreadable = || Error::new(ErrorKind::Codec, "a kept workflow can't be read");
-            let kept: Kept =
-                serde_json::from_slice(&bytes).map_err(|source| unreadable().caused_by(source))?;
-            let node = ResultNode::from_value(&kept.tree).ok_or_else(unreadable)?;
-            return Ok(Some((kept, node)));
+            let kept = serde_json::from_slice(&bytes);
+            return kept.map_err(|source| unreadable().caused_by(source));
         }
         Ok(None)
     }
@@ -175,10 +179,14 @@ impl App {
         };
         let root = match (&kept, root) {
             (_, Some(root)) => root.clone(),
-            (Some((kept, _)), None) => kept.root.clone(),
+            (Some(kept), None) => kept.root.clone(),
             (None, None) => id.clone(),
         };
-        let ids = kept.map_or_else(|| vec![id.clone()], |(_, node)| ids(&node));
+        let mut ids = Vec::new();
+        match &kept {
+            Some(kept) => task_ids(&kept.steps, &mut ids),
+            None => ids.push(id.clone()),
+        }
         self.remember_revoked_root(root, what).await?;
         let broker = &self.store().broker;
         // The entry comes first, as with a single task: what is taken meanwhile is caught by it.
@@ -204,18 +212,31 @@ impl App {
     }
 }
 
-/// The ids of all tasks of a tree.
-fn ids(node: &ResultNode) -> Vec<TaskId> {
-    let mut ids = Vec::new();
-    let mut nodes = vec![node];
-    while let Some(node) = nodes.pop() {
-        nodes.extend(node.parent.as_deref());
-        match &node.members {
-            Some(members) => nodes.extend(members),
-            None => ids.push(node.id.as_str().into()),
+/// A tree of results as its steps. The names are taken out of `names`.
+fn kept_steps(last: &ResultNode, names: &mut BTreeMap<String, String>) -> Vec<KeptStep> {
+    let nodes = std::iter::successors(Some(last), |node| node.parent.as_deref());
+    let step = |node: &ResultNode| match &node.members {
+        None => KeptStep::Task(node.id.clone(), names.remove(&node.id)),
+        Some(members) => {
+            let members = members.iter().map(|member| kept_steps(member, names));
+            KeptStep::Group(node.id.clone(), members.collect())
+        }
+    };
+    let mut steps: Vec<KeptStep> = nodes.map(step).collect();
+    steps.reverse();
+    steps
+}
+
+/// Adds the ids of all tasks.
+fn task_ids(steps: &[KeptStep], ids: &mut Vec<TaskId>) {
+    for step in steps {
+        match step {
+            KeptStep::Task(id, _) => ids.push(id.as_str().into()),
+            KeptStep::Group(_, members) => {
+                members.iter().for_each(|member| task_ids(member, ids));
+            }
         }
     }
-    ids
 }
 
 /// The names of the tasks that a plan sends, now or later, by their ids.
@@ -230,12 +251,20 @@ pub(crate) fn names(plan: &Plan) -> BTreeMap<String, String> {
             named(signature, &mut names);
         }
     }
+    plan.keeps
+        .iter()
+        .for_each(|kept| named(&kept.steps, &mut names));
     names
 }
 
 fn named(signature: &Value, names: &mut BTreeMap<String, String>) {
     let options = &signature["options"];
-    if let (Some(name), Some(id)) = (signature["task"].as_str(), options["task_id"].as_str())
+    // A reference stands for something else, which is found where that is kept.
+    let name = match kept(signature) {
+        None => signature["task"].as_str(),
+        Some(_) => None,
+    };
+    if let (Some(name), Some(id)) = (name, options["task_id"].as_str())
         // The body that each member of a chord carries is looked at once.
         && names.insert(id.to_owned(), name.to_owned()).is_some()
     {
@@ -263,48 +292,38 @@ fn named(signature: &Value, names: &mut BTreeMap<String, String>) {
 }
 
 /// What is known of the tasks of a workflow.
-struct View<'a> {
-    names: &'a BTreeMap<String, String>,
-    known: &'a BTreeMap<&'a str, (Option<TaskMeta>, Option<Location>)>,
-}
+struct View<'a>(&'a BTreeMap<&'a str, (Option<TaskMeta>, Option<Location>)>);
 
 impl View<'_> {
-    /// Adds the steps of a node and of all before it, which began at `since`; gives when the last one ended.
+    /// The steps, the first of which began at `since`, and when the last one ended.
     fn steps(
         &self,
-        node: &ResultNode,
-        since: Option<Timestamp>,
-        steps: &mut Vec<WorkflowStep>,
-    ) -> Option<Timestamp> {
-        let mut nodes = vec![node];
-        while let Some(parent) = nodes.last().and_then(|node| node.parent.as_deref()) {
-            nodes.push(parent);
+        steps: &[KeptStep],
+        mut since: Option<Timestamp>,
+    ) -> (Vec<WorkflowStep>, Option<Timestamp>) {
+        let mut seen = Vec::with_capacity(steps.len());
+        for step in steps {
+            match step {
+                KeptStep::Task(id, name) => {
+                    let task = self.task(id, name.clone(), since);
+                    since = task.ended;
+                    seen.push(WorkflowStep::Task(task));
+                }
+                KeptStep::Group(id, members) => {
+                    let members = members.iter().map(|member| self.steps(member, since));
+                    let (members, ends): (Vec<_>, Vec<_>) = members.unzip();
+                    let ends: Option<Vec<Timestamp>> = ends.into_iter().collect();
+                    since = ends.and_then(|ends| ends.into_iter().max());
+                    let id = id.clone();
+                    seen.push(WorkflowStep::Group { id, members });
+                }
+            }
         }
-        let mut since = since;
-        for node in nodes.into_iter().rev() {
-            let Some(members) = &node.members else {
-                let task = self.task(&node.id, since);
-                since = task.ended;
-                steps.push(WorkflowStep::Task(task));
-                continue;
-            };
-            let mut ends = Vec::with_capacity(members.len());
-            let of_member = |member| {
-                let mut steps = Vec::new();
-                ends.push(self.steps(member, since, &mut steps));
-                steps
-            };
-            let members = members.iter().map(of_member).collect();
-            let id = node.id.clone();
-            steps.push(WorkflowStep::Group { id, members });
-            let ends: Option<Vec<Timestamp>> = ends.into_iter().collect();
-            since = ends.and_then(|ends| ends.into_iter().max());
-        }
-        since
+        (seen, since)
     }
 
-    fn task(&self, id: &str, since: Option<Timestamp>) -> WorkflowTask {
-        let (meta, location) = match self.known.get(id) {
+    fn task(&self, id: &str, name: Option<String>, since: Option<Timestamp>) -> WorkflowTask {
+        let (meta, location) = match self.0.get(id) {
             Some((meta, location)) => (meta.as_ref(), location.as_ref()),
             None => (None, None),
         };
@@ -323,7 +342,7 @@ impl View<'_> {
             .map(|(ended, since)| ended.duration_since(since).as_secs_f64().max(0.0));
         WorkflowTask {
             id: id.into(),
-            name: self.names.get(id).cloned(),
+            name,
             state: meta.map(|meta| meta.status.clone()).or(waits),
             error: exception.map(|exception| exception.to_string()),
             ended,

@@ -137,6 +137,12 @@ impl Data {
         for part in step.parts {
             self.chords.add(part, now);
         }
+        for fact in step.keeps {
+            self.facts.set(fact, now);
+        }
+        for key in step.drops {
+            self.facts.remove(&key);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aipo_core::store::{Entry, Fence, StateStore};
+use aipo_core::store::{Entry, Fact, Fence, StateStore};
 use aipo_core::{Result, clock};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use super::Shared;
 
 #[derive(Default)]
 pub(super) struct Facts {
-    by_key: BTreeMap<String, Fact>,
+    by_key: BTreeMap<String, Held>,
     /// Keys by the expiry of their fact, of those that expire.
     expiries: BTreeSet<(Timestamp, String)>,
     /// The last token given out, for whatever key: so a token grows although nothing of the claim
@@ -22,7 +22,7 @@ pub(super) struct Facts {
     last_fence: u64,
 }
 
-struct Fact {
+struct Held {
     value: Vec<u8>,
     expires: Option<Timestamp>,
     /// The token of the claim, if it is one.
@@ -30,14 +30,24 @@ struct Fact {
 }
 
 impl Facts {
-    fn put(&mut self, key: &str, fact: Fact) {
+    fn put(&mut self, key: &str, fact: Held) {
         self.remove(key);
         self.expiries
             .extend(fact.expires.map(|moment| (moment, key.to_owned())));
         self.by_key.insert(key.to_owned(), fact);
     }
 
-    fn get(&self, key: &str, now: Timestamp) -> Option<&Fact> {
+    pub(super) fn set(&mut self, fact: Fact, now: Timestamp) {
+        let Fact { key, value, ttl } = fact;
+        let held = Held {
+            value,
+            expires: ttl.map(|ttl| clock::after(now, ttl)),
+            fence: None,
+        };
+        self.put(&key, held);
+    }
+
+    fn get(&self, key: &str, now: Timestamp) -> Option<&Held> {
         self.by_key.get(key).filter(|fact| fact.lives(now))
     }
 
@@ -50,7 +60,7 @@ impl Facts {
         let expires = Some(clock::after(now, ttl));
         self.put(
             key,
-            Fact {
+            Held {
                 value,
                 expires,
                 fence: Some(fence),
@@ -64,8 +74,8 @@ impl Facts {
             .is_some_and(|fact| fact.fence == Some(fence))
     }
 
-    fn remove(&mut self, key: &str) {
-        if let Some(Fact {
+    pub(super) fn remove(&mut self, key: &str) {
+        if let Some(Held {
             expires: Some(moment),
             ..
         }) = self.by_key.remove(key)
@@ -96,7 +106,7 @@ impl Facts {
     }
 }
 
-impl Fact {
+impl Held {
     fn lives(&self, now: Timestamp) -> bool {
         self.expires.is_none_or(|moment| moment > now)
     }
@@ -159,15 +169,9 @@ pub(super) struct MemoryState(pub(super) Arc<Shared>);
 #[async_trait]
 impl StateStore for MemoryState {
     async fn put(&self, key: &str, value: Vec<u8>, ttl: Option<Duration>) -> Result<()> {
-        let expires = ttl.map(|ttl| self.0.clock.after(ttl));
-        self.0.lock().facts.put(
-            key,
-            Fact {
-                value,
-                expires,
-                fence: None,
-            },
-        );
+        let key = key.to_owned();
+        let now = self.0.clock.now();
+        self.0.lock().facts.set(Fact { key, value, ttl }, now);
         Ok(())
     }
 
@@ -187,7 +191,7 @@ impl StateStore for MemoryState {
             let expires = Some(clock::after(now, ttl));
             data.facts.put(
                 key,
-                Fact {
+                Held {
                     value,
                     expires,
                     fence: Some(fence),

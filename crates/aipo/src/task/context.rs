@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aipo_core::canvas::{Canvas, Follows, Planner, ResultNode, add_to_chord};
+use aipo_core::canvas::{Canvas, Follows, ResultNode, add_to_chord};
 use aipo_core::message::{Embed, Headers, Properties, TaskMeta};
 use aipo_core::store::ResultRecord;
 use aipo_core::task::{REDELIVERED, TaskResult};
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
-use crate::app::{new_id, not_a_workflow};
+use crate::app::not_a_workflow;
 use crate::flow::Sendable;
 use crate::worker::Slot;
 
@@ -172,17 +172,13 @@ impl Context {
     /// [`ErrorKind::Config`] when it is part of no chord, otherwise as [`App::send`].
     pub async fn add_to_chord(&self, canvas: impl Into<Canvas>) -> Result<()> {
         let app = self.app();
-        let (node, work) = {
-            // A planner is of one thread; it has to be gone before the wait.
-            let mut ids = new_id;
-            let headers = self.headers();
-            let follows = Follows::read(&self.0.parts.embed).map_err(not_a_workflow)?;
-            let mut planner = Planner::new(headers.into(), &mut ids);
-            let node = add_to_chord(&mut planner, canvas.into(), headers, &follows);
-            let node = node.map_err(not_a_workflow)?;
-            (node, app.work(planner.finish())?)
-        };
-        app.advance(work).await?;
+        let headers = self.headers();
+        let follows = Follows::read(&self.0.parts.embed).map_err(not_a_workflow)?;
+        let canvas = canvas.into();
+        let (node, plan) = app.plan(headers.into(), |planner| {
+            add_to_chord(planner, canvas, headers, &follows)
+        })?;
+        app.advance(app.work(plan)?).await?;
         node.into_iter().for_each(|node| self.adopt(node));
         Ok(())
     }

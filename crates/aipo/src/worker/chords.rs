@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aipo_core::canvas::{JoinError, Lineage, PlannedPart, Planner, ResultNode, follow_chord};
+use aipo_core::canvas::{JoinError, Lineage, PlannedPart, ResultNode, follow_chord, parse};
 use aipo_core::message::{ExceptionInfo, TaskMeta};
 use aipo_core::store::{Complete, Done};
 use aipo_core::task::Failure;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::Shared;
 use super::follow::{Then, takes_request};
 use crate::App;
-use crate::app::{Work, into_publish, new_id, not_a_workflow, read_group_meta};
+use crate::app::{Work, into_publish, read_group_meta};
 
 /// Chords taken at once; their results are all in memory.
 const BATCH: usize = 8;
@@ -62,8 +62,13 @@ async fn finish_complete(app: &App, claim: Duration) -> Result<bool> {
 
 /// What follows from a complete chord.
 async fn join(app: &App, chord: Complete) -> Result<Work> {
-    let then: Then = match serde_json::from_slice(&chord.then) {
-        Ok(then) => then,
+    let then = serde_json::from_slice::<Then>(&chord.then).map_err(|error| error.to_string());
+    let read = then.and_then(|then| match parse(then.body.get()) {
+        Ok(body) => Ok((then, body)),
+        Err(error) => Err(error.to_string()),
+    });
+    let (then, mut body) = match read {
+        Ok(read) => read,
         Err(error) => {
             tracing::error!(group = %chord.group, %error, "the body of a chord can't be read");
             return Ok(Work::default());
@@ -77,25 +82,33 @@ async fn join(app: &App, chord: Complete) -> Result<Work> {
         Some(structure) => nested(app, structure).await?,
         None => in_order(&chord.parts),
     };
-    let attempt = |results| {
-        let mut ids = new_id;
-        let mut planner = Planner::new(lineage.clone(), &mut ids);
+    let attempt = |body: &Value, results| {
         let takes_request = |errback: &_| takes_request(app, errback);
-        follow_chord(&mut planner, &then.body, results, &takes_request).map_err(not_a_workflow)?;
-        app.work(planner.finish())
+        let ((), plan) = app.plan(lineage.clone(), |planner| {
+            follow_chord(planner, body, results, &takes_request)
+        })?;
+        app.work(plan)
     };
-    match attempt(results) {
-        Ok(work) => Ok(work),
+    let mut used = Vec::new();
+    match results {
+        Ok(_) => app.recall(&mut body, &mut used).await?,
+        Err(_) => app.recall_all(&mut body, &mut used).await?,
+    }
+    let mut work = match attempt(&body, results) {
+        Ok(work) => work,
         Err(error) => {
             tracing::error!(group = %chord.group, %error, "the body of a chord can't be sent");
             let cause = Failure::new("kombu.exceptions", "EncodeError", error.to_string());
-            let failed = attempt(Err(JoinError::callback(cause)));
-            Ok(failed.unwrap_or_else(|error| {
+            app.recall_all(&mut body, &mut used).await?;
+            let failed = attempt(&body, Err(JoinError::callback(cause)));
+            failed.unwrap_or_else(|error| {
                 tracing::error!(group = %chord.group, %error, "nor can it fail");
                 Work::default()
-            }))
+            })
         }
-    }
+    };
+    work.step.drops = used;
+    Ok(work)
 }
 
 /// The results of all parts, or why there are none.

@@ -12,15 +12,17 @@ use aipo_core::task::{Decision, Failure, Stored};
 use aipo_core::{Result, TaskState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::App;
-use crate::app::{Work, new_id, not_a_workflow};
+use crate::app::Work;
 use crate::task::Context;
 
 /// What is kept with the parts of a chord: its body, and in whose name it is sent.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Then {
-    pub(crate) body: Value,
+    /// A signature, read by `canvas::parse`.
+    pub(crate) body: Box<RawValue>,
     pub(crate) root_id: Option<aipo_core::TaskId>,
     pub(crate) parent_id: Option<aipo_core::TaskId>,
 }
@@ -28,32 +30,37 @@ pub(crate) struct Then {
 /// As the store keeps it.
 pub(crate) fn then(body: &Value, lineage: &Lineage) -> Vec<u8> {
     let then = Then {
-        body: body.clone(),
+        body: to_raw_value(body).expect("a signature has text keys only, which JSON can hold"),
         root_id: lineage.root_id.clone(),
         parent_id: lineage.parent_id.clone(),
     };
-    serde_json::to_vec(&then).expect("a signature has text keys only, which JSON can hold")
+    serde_json::to_vec(&then).expect("JSON and ids, which JSON can hold")
 }
 
 /// What follows. A decision that can't be followed up, since a callback is no signature or a message would be too
 /// large, becomes a failure, so that the workflow ends.
-pub(crate) fn follow(cx: &Context, decision: &mut Decision) -> Work {
+///
+/// # Errors
+/// What the store answers when steps are kept there.
+pub(crate) async fn follow(cx: &Context, decision: &mut Decision) -> Result<Work> {
     let embed = &cx.parts().embed;
     let nothing_follows = embed.callbacks.is_none()
         && embed.errbacks.is_none()
         && embed.chain.is_none()
         && embed.chord.is_none();
     if nothing_follows && decision.replace.is_none() {
-        return Work::default();
+        return Ok(Work::default());
     }
-    let follows = match Follows::read(embed) {
+    let mut follows = match Follows::read(embed) {
         Ok(follows) => follows,
         Err(error) => {
             tracing::error!(task.id = %cx.id(), %error, "what follows can't be read");
-            return Work::default();
+            return Ok(Work::default());
         }
     };
-    let planned = match plan(cx, &follows, decision) {
+    let mut used = Vec::new();
+    recall(cx, &mut follows, decision, &mut used).await?;
+    let mut work = match plan(cx, &follows, decision) {
         Ok(work) => work,
         Err(error) => {
             let text = format!("what follows can't be sent: {error}");
@@ -74,45 +81,71 @@ pub(crate) fn follow(cx: &Context, decision: &mut Decision) -> Work {
                 replace: None,
                 verdict: Verdict::Ack,
             };
+            recall(cx, &mut follows, decision, &mut used).await?;
             plan(cx, &follows, decision).unwrap_or_else(|error| {
                 tracing::error!(task.id = %cx.id(), %error, "its errbacks can't be sent either");
                 Work::default()
             })
         }
     };
-    with_part(cx, &follows, decision, planned)
+    work.step.drops = used;
+    Ok(with_part(cx, &follows, decision, work))
+}
+
+/// Puts steps that are kept in the place of references to them: the next step of the chain where it runs now, all where
+/// they end.
+async fn recall(
+    cx: &Context,
+    follows: &mut Follows,
+    decision: &Decision,
+    used: &mut Vec<String>,
+) -> Result<()> {
+    let app = cx.app();
+    match decision.state {
+        Some(TaskState::Success) => {
+            if let Some(next) = follows.next_mut() {
+                app.recall(next, used).await?;
+            }
+        }
+        Some(TaskState::Failure | TaskState::Revoked) => {
+            for step in follows.chain_mut() {
+                app.recall_all(step, used).await?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn plan(cx: &Context, follows: &Follows, decision: &Decision) -> Result<Work> {
     let app = cx.app();
-    let mut ids = new_id;
-    let mut planner = Planner::new(Lineage::from(cx.headers()), &mut ids);
-    let planned = match (&decision.state, &decision.value, &decision.replace) {
-        (_, _, Some(canvas)) => {
-            let node = replace(&mut planner, (**canvas).clone(), cx.headers(), follows);
-            node.map(|node| node.into_iter().collect())
-        }
-        (Some(TaskState::Success), Stored::Value(value), _) => {
-            match serde_json::from_str::<Value>(value.get()) {
-                Ok(value) => follow_success(&mut planner, follows, &value),
-                Err(error) => Err(CanvasError(error.to_string())),
+    let planned =
+        |planner: &mut Planner<'_>| match (&decision.state, &decision.value, &decision.replace) {
+            (_, _, Some(canvas)) => {
+                let node = replace(planner, (**canvas).clone(), cx.headers(), follows);
+                node.map(|node| node.into_iter().collect::<Vec<ResultNode>>())
             }
-        }
-        (Some(TaskState::Failure), Stored::Exception(failure), _) => {
-            let ended = Ended {
-                id: cx.id(),
-                failure,
-                takes_request: &|errback| takes_request(app, errback),
-            };
-            follow_failure(&mut planner, follows, &ended)
-        }
-        (Some(TaskState::Revoked), Stored::Exception(failure), _) => {
-            follow_revoked(&mut planner, follows, failure).map(|()| Vec::new())
-        }
-        _ => Ok(Vec::new()),
-    };
-    let children: Vec<ResultNode> = planned.map_err(not_a_workflow)?;
-    let work = app.work(planner.finish())?;
+            (Some(TaskState::Success), Stored::Value(value), _) => {
+                match serde_json::from_str::<Value>(value.get()) {
+                    Ok(value) => follow_success(planner, follows, &value),
+                    Err(error) => Err(CanvasError(error.to_string())),
+                }
+            }
+            (Some(TaskState::Failure), Stored::Exception(failure), _) => {
+                let ended = Ended {
+                    id: cx.id(),
+                    failure,
+                    takes_request: &|errback| takes_request(app, errback),
+                };
+                follow_failure(planner, follows, &ended)
+            }
+            (Some(TaskState::Revoked), Stored::Exception(failure), _) => {
+                follow_revoked(planner, follows, failure).map(|()| Vec::new())
+            }
+            _ => Ok(Vec::new()),
+        };
+    let (children, plan) = app.plan(Lineage::from(cx.headers()), planned)?;
+    let work = app.work(plan)?;
     // Celery stores a failure before it calls errbacks, so they are no children.
     if decision.state == Some(TaskState::Success) {
         children.into_iter().for_each(|child| cx.adopt(child));

@@ -20,7 +20,7 @@ use super::session::Session;
 use super::settle::{settle_acknowledged, settlement};
 use super::slots::{Slot, Slots};
 use super::tasks::Running;
-use crate::app::AnyTask;
+use crate::app::{AnyTask, Work};
 use crate::task::{Context, ContextParts, SoftLimit};
 
 /// Takes a slot for each delivery and lets the batch go its way.
@@ -140,7 +140,10 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot, alone: bool) {
         Ok(task) => execute(&session, &cx, &task, &policy).await,
         Err(outcome) => conclude(outcome, &cx, &policy),
     };
-    let work = follow(&cx, &mut decision);
+    let Some(work) = what_follows(&session, &cx, &mut decision).await else {
+        slot.end();
+        return;
+    };
     announce::concluded(&session, &cx, &decision);
     let settlement = settlement(&cx, tag, &policy, decision, work);
     slot.end();
@@ -150,6 +153,24 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot, alone: bool) {
         session.settler.settle_and_wait(settlement).await;
     } else {
         session.settler.settle(settlement).await;
+    }
+}
+
+/// What follows, asked for again while the store is away; `None` once the lease is lost, since then somebody else
+/// settles the task.
+async fn what_follows(session: &Session, cx: &Context, decision: &mut Decision) -> Option<Work> {
+    let mut backoff = Backoff::new();
+    loop {
+        match follow(cx, decision).await {
+            Ok(work) => return Some(work),
+            Err(error) => {
+                tracing::warn!(task.id = %cx.id(), %error, "asking for what follows failed; trying again");
+            }
+        }
+        tokio::select! {
+            () = backoff.wait() => {}
+            () = session.lost.cancelled() => return None,
+        }
     }
 }
 

@@ -11,4 +11,5 @@ mod retry;
 mod stores;
 mod worker;
 mod workflow_law;
+mod workflow_size;
 mod workflows;

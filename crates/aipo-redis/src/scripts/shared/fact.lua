@@ -1,6 +1,7 @@
 -- A fact is kept as "expiry:fence:value", the first two possibly empty, in a hash; its name stands in
 -- one zset for looking up by prefix, and, if it expires, in another by its time.
--- KEYS of every script on facts: 1 facts (hash), 2 names (zset), 3 expiries (zset).
+-- KEYS of every script on facts, and the keys that these functions take: 1 facts (hash), 2 names (zset),
+-- 3 expiries (zset).
 
 -- A fact that is alive: value and fence; nothing otherwise.
 local function read(record, now)
@@ -15,21 +16,21 @@ local function read(record, now)
 end
 
 -- Sets a fact. ttl: milliseconds, '' for ever.
-local function write(name, value, fence, ttl, now)
+local function write(keys, name, value, fence, ttl, now)
   local expires = ''
   if ttl == '' then
-    redis.call('ZREM', KEYS[3], name)
+    redis.call('ZREM', keys[3], name)
   else
     expires = string.format('%.0f', now + ttl)
-    redis.call('ZADD', KEYS[3], expires, name)
+    redis.call('ZADD', keys[3], expires, name)
   end
-  redis.call('HSET', KEYS[1], name, expires .. ':' .. fence .. ':' .. value)
-  redis.call('ZADD', KEYS[2], 0, name)
+  redis.call('HSET', keys[1], name, expires .. ':' .. fence .. ':' .. value)
+  redis.call('ZADD', keys[2], 0, name)
 end
 
-local function erase(name)
-  redis.call('HDEL', KEYS[1], name)
-  redis.call('ZREM', KEYS[2], name)
-  redis.call('ZREM', KEYS[3], name)
+local function erase(keys, name)
+  redis.call('HDEL', keys[1], name)
+  redis.call('ZREM', keys[2], name)
+  redis.call('ZREM', keys[3], name)
 end
 

@@ -258,7 +258,7 @@ pub(super) struct Sender {
 
 impl Sender {
     /// The task with this index, not yet sent.
-    fn call(&self, index: u64) -> Call<Done> {
+    pub(super) fn call(&self, index: u64) -> Call<Done> {
         let payload = Payload::new(index, self.padding);
         Job::call(JobArgs { payload })
     }

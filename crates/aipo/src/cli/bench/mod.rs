@@ -6,7 +6,7 @@
 //!
 //! | file | role |
 //! |---|---|
-//! | `enqueue` `drain` `roundtrip` `parked` | the scenarios |
+//! | `enqueue` `drain` `roundtrip` `parked` `workflow` | the scenarios |
 //! | `lab` | app, queue and worker of one run, and cleaning up |
 //! | `job` | the task, and the tally of its runs |
 //! | `report` | figures as tables or JSON |
@@ -21,6 +21,7 @@ mod machine;
 mod parked;
 mod report;
 mod roundtrip;
+mod workflow;
 
 use super::problem::{Exit, Problem};
 use super::{output, values};
@@ -44,6 +45,8 @@ enum Scenario {
     Roundtrip(roundtrip::Args),
     /// What tasks that are due later cost, and whether others still get through
     Parked(parked::Args),
+    /// How long it takes to send and to run a workflow of many layers
+    Workflow(workflow::Args),
 }
 
 /// Flags of every scenario.
@@ -74,6 +77,7 @@ impl Args {
             Scenario::Drain(args) => (&args.common, args.common.n),
             Scenario::Roundtrip(args) => (&args.common, args.common.n),
             Scenario::Parked(args) => (&args.common, args.due()),
+            Scenario::Workflow(args) => (&args.common, args.common.n),
         };
         let lab = Lab::open(common, expected, settings).await?;
         let measuring = async {
@@ -82,6 +86,7 @@ impl Args {
                 Scenario::Drain(args) => args.measure(&lab).await,
                 Scenario::Roundtrip(args) => args.measure(&lab).await,
                 Scenario::Parked(args) => args.measure(&lab).await,
+                Scenario::Workflow(args) => args.measure(&lab).await,
             }
         };
         let measured = tokio::select! {
