@@ -142,7 +142,7 @@ settings! {
     task_default_rate_limit: Option<RateLimit> = None;
     /// Whether senders tell the event `task-sent`. Celery: `task_send_sent_event`.
     task_send_sent_event: bool = false;
-    /// How often a message may be started in all when its worker is lost each time; then it becomes a dead letter.
+    /// How often a message may be started when its worker is lost each time; then it becomes a dead letter. From the third start on those count at which nothing else ran in that worker.
     task_max_deliveries: u32 = 3;
     /// The largest message that may be sent, in bytes of headers and body; also the largest that a compressed one may come to.
     task_max_message_size: usize = 64 * 1024 * 1024;

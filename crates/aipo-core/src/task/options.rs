@@ -41,7 +41,7 @@ pub struct TaskOptions {
     pub store_errors_even_if_ignored: Option<bool>,
     /// Whether `STARTED` is stored; else `task_track_started`.
     pub track_started: Option<bool>,
-    /// How often it may be started in all, when workers die of it; else `task_max_deliveries`.
+    /// How often it may be started when workers die of it; else `task_max_deliveries`, which says what counts.
     pub max_deliveries: Option<u32>,
     /// Whether, used as an errback, it takes the failed request, the exception and the traceback while more than
     /// one of its parameters is open; otherwise it is given the id of the failed task. Default: the id. Celery

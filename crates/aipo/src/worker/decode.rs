@@ -17,6 +17,8 @@ pub(crate) struct Request {
     pub(crate) tag: DeliveryTag,
     pub(crate) queue: QueueName,
     pub(crate) deliveries: u32,
+    /// Whether its worker was lost at the start before, with nothing else running there; see `suspect`.
+    pub(crate) lost_alone: bool,
     pub(crate) message: TaskMessage,
     /// The options that hold for it.
     pub(crate) policy: Policy,
@@ -67,6 +69,7 @@ pub(crate) fn decode(app: &App, delivery: Delivery) -> Request {
         tag,
         queue,
         deliveries,
+        lost_alone: false,
         message,
         policy,
         task,

@@ -18,7 +18,7 @@ use super::backoff::Backoff;
 use super::process::process;
 use super::session::Session;
 use super::slots::Slots;
-use super::suspect::{is_suspect, quarantine};
+use super::suspect::{is_suspect, run_apart};
 
 /// How long one fetch waits. Nothing depends on it: a message ends the wait.
 const WAIT: Duration = Duration::from_secs(60);
@@ -59,14 +59,9 @@ pub(crate) async fn fetch(session: &Arc<Session>, mut queues: watch::Receiver<Ve
                 let (started, uncounted): (Vec<_>, Vec<_>) = deliveries
                     .into_iter()
                     .partition(|delivery| delivery.started);
-                let (suspects, waiting): (Vec<_>, Vec<_>) =
-                    uncounted.into_iter().partition(is_suspect);
-                held.add(waiting);
+                held.add(uncounted);
                 if !started.is_empty() {
                     process(session, slots, started).await;
-                }
-                for suspect in suspects {
-                    quarantine(session, slots, suspect).await;
                 }
             }
             Err(error) if error.kind() == ErrorKind::LeaseLost => session.lost.cancel(),
@@ -79,7 +74,7 @@ pub(crate) async fn fetch(session: &Arc<Session>, mut queues: watch::Receiver<Ve
             }
         }
     }
-    for delivery in held.take(usize::MAX) {
+    for delivery in held.take_all() {
         session.settler.hand_back(delivery.tag).await;
     }
 }
@@ -114,6 +109,9 @@ async fn take_from(session: &Session, queues: Vec<QueueName>) {
 
 /// Counts and processes deliveries that waited for a slot.
 async fn start_held(session: &Arc<Session>, slots: &Slots, mut batch: Vec<Delivery>) {
+    if let Some(suspect) = batch.pop_if(|delivery| is_suspect(delivery)) {
+        return run_apart(session, slots, suspect).await;
+    }
     if count_start(session, &mut batch).await {
         process(session, slots, batch).await;
     }

@@ -11,6 +11,7 @@ use aipo_core::message::Headers;
 use aipo_core::task::{Outcome, Policy};
 use jiff::Timestamp;
 
+use super::suspect::is_to_blame;
 use crate::app::AnyTask;
 use crate::revoke::Revoke;
 
@@ -22,6 +23,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) policy: &'a Policy,
     /// How often it was started, counting this delivery.
     pub(crate) deliveries: u32,
+    /// Whether its worker was lost at the start before, with nothing else running there.
+    pub(crate) lost_alone: bool,
     pub(crate) revoked: Option<Revoke>,
     pub(crate) now: Timestamp,
 }
@@ -47,7 +50,8 @@ pub(crate) fn gate(
             due: eta.timestamp(),
         });
     }
-    if facts.deliveries > facts.policy.max_deliveries {
+    let max = facts.policy.max_deliveries;
+    if facts.deliveries > max && is_to_blame(max, facts.lost_alone) {
         // This delivery is counted but will not be started.
         return Err(Outcome::WorkerLost {
             deliveries: facts.deliveries - 1,

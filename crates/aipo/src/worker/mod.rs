@@ -9,7 +9,7 @@
 //! | `fetch` `decode` `gate` `slots` `run` `follow` `settle` | the steps, one file each; `process` puts them in order |
 //! | `announce` | each step told to the log, the signals and the events |
 //! | `held` `rates` `limits` | what waits for a slot; how often and how long tasks may run |
-//! | `suspect` | runs what was there at two crashes apart from its like |
+//! | `suspect` | starts what was there at two crashes alone, so that nobody is given up for another |
 //! | `session` | one lease and everything that depends on it |
 //! | `chords` | finishes chords whose parts are all done |
 //! | `heartbeat` | renews the lease |

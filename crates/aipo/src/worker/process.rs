@@ -45,11 +45,10 @@ pub(crate) async fn process(session: &Arc<Session>, slots: &Slots, batch: Vec<De
     });
 }
 
-/// Lets one delivery go its way, to the end.
-pub(crate) async fn run_one(session: Arc<Session>, delivery: Delivery, slot: Slot) {
-    let request = decode(&session.app, delivery);
+/// Lets one request go its way, until it is settled.
+pub(crate) async fn run_one(session: Arc<Session>, request: Request, slot: Slot) {
     know_revoked(&session).await;
-    // The next suspect may end the process: this one has to be settled before.
+    // What starts next may end the process: this one has to be settled before.
     one(session, request, slot, true).await;
 }
 
@@ -68,13 +67,14 @@ async fn know_revoked(session: &Session) {
     }
 }
 
-/// One request on its way.
-async fn one(session: Arc<Session>, request: Request, slot: Slot, alone: bool) {
+/// One request on its way: until its settlement is handed over, or until that is carried out.
+async fn one(session: Arc<Session>, request: Request, slot: Slot, wait: bool) {
     let app = &session.app;
     let Request {
         tag,
         queue,
         deliveries,
+        lost_alone,
         message,
         mut policy,
         task,
@@ -95,6 +95,7 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot, alone: bool) {
         has_full_headers,
         policy: &policy,
         deliveries,
+        lost_alone,
         revoked: session.shared.revoked.of(&headers, now),
         now,
     };
@@ -149,7 +150,7 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot, alone: bool) {
     slot.end();
     if ack_early {
         settle_acknowledged(app, settlement, &session.shared.parts, &session.interrupted).await;
-    } else if alone {
+    } else if wait {
         session.settler.settle_and_wait(settlement).await;
     } else {
         session.settler.settle(settlement).await;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use aipo_core::Result;
 use aipo_core::store::{Consumer, ConsumerOptions};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,22 +25,12 @@ pub(crate) struct Session {
     pub(crate) settler: Settler,
     /// What is on its way from delivery to settlement.
     pub(crate) running: TaskTracker,
-    /// Deliveries that are run one by one, see `suspect`.
-    pub(crate) suspects: Suspects,
     /// Cancelled when the worker takes no more messages.
     pub(crate) stopping: CancellationToken,
     /// Cancelled when the lease is lost.
     pub(crate) lost: CancellationToken,
     /// Cancelled when what still runs must end at once.
     pub(crate) interrupted: CancellationToken,
-}
-
-/// Where suspects wait.
-pub(crate) struct Suspects {
-    /// A place to wait in.
-    pub(crate) places: Arc<Semaphore>,
-    /// The turn to run.
-    pub(crate) turn: Semaphore,
 }
 
 /// Runs one session to its end.
@@ -79,10 +68,6 @@ pub(crate) async fn session(shared: &Arc<Shared>) -> Result<()> {
         consumer: consumer.clone(),
         settler,
         running: TaskTracker::new(),
-        suspects: Suspects {
-            places: Arc::new(Semaphore::new(shared.slots.count())),
-            turn: Semaphore::new(1),
-        },
         stopping: stop.warm.clone(),
         lost: lost.clone(),
         interrupted: CancellationToken::new(),

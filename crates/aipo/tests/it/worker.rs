@@ -9,6 +9,7 @@ use aipo::{
     App, AppBuilder, Base, Context, Failure, Handle, Revoke, Signal, Signature, TaskError,
     TaskResult, TaskState, WaitError,
 };
+use aipo_conformance::fault::Faults;
 use tokio::sync::{Semaphore, mpsc};
 
 /// Long enough for anything under a virtual clock.
@@ -461,7 +462,7 @@ async fn a_warm_stop_finishes_what_runs_and_hands_back_the_rest() {
 async fn a_worker_stops_although_its_store_is_away() {
     let (gate, mut starts) = gate();
     let clock = aipo::Clock::tokio(testing::START);
-    let faults = aipo_conformance::fault::Faults::new(1);
+    let faults = Faults::new(1);
     let store = faults.wrap(&aipo::memory::store(clock.clone()));
     let app = gated_app(&gate).clock(clock).store(store).build();
     let app = app.await.expect("an app");
@@ -521,18 +522,93 @@ async fn prefetched_messages_all_run_one_after_the_other() {
     }
 }
 
+#[aipo::task(name = "at_most_twice", max_deliveries = 2)]
+async fn at_most_twice() {}
+
 #[tokio::test(start_paused = true)]
-async fn a_message_that_was_started_too_often_is_given_up() {
-    let app = app(App::builder("t").task(add::task())).await;
-    let handle = app.send(add::s(1, 1)).await.expect("sent");
-    for _ in 0..3 {
+async fn a_message_that_may_be_started_twice_is_given_up_after_two_crashes() {
+    let app = app(App::builder("t").task(at_most_twice::task())).await;
+    let handle = app.send(at_most_twice::s()).await.expect("sent");
+    for _ in 0..2 {
         crash(&app, 1).await;
     }
     app.worker().start().await.expect("a worker");
     assert_eq!(
         failure(&handle).await,
-        "WorkerLostError: the worker was lost each time it was started (3 times)"
+        "WorkerLostError: the worker was lost each time it was started (2 times)"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_given_up_for_the_company_it_was_in() {
+    let app = app(App::builder("t").task(add::task())).await;
+    let handles = app
+        .send_all((0..3).map(|n| add::s(n, 0)))
+        .await
+        .expect("sent");
+    for _ in 0..9 {
+        crash(&app, 3).await;
+    }
+    app.worker().start().await.expect("a worker");
+    for (n, handle) in handles.iter().enumerate() {
+        assert_eq!(handle.get(ENOUGH).await.expect("a value"), n as i64);
+    }
+}
+
+/// A worker that runs a suspect alone, and two apps on the store: one that `Faults` can cut off from it, and one
+/// that it can't.
+async fn alone(gate: &Gate, starts: &mut mpsc::UnboundedReceiver<u32>) -> (App, App, Faults) {
+    let clock = aipo::Clock::tokio(testing::START);
+    let store = aipo::memory::store(clock.clone());
+    let faults = Faults::new(1);
+    let open = |store| gated_app(gate).clock(clock.clone()).store(store).build();
+    let near = open(faults.wrap(&store)).await.expect("an app");
+    let far = open(store).await.expect("an app");
+    far.send(gated::s(1)).await.expect("sent");
+    crash(&far, 1).await;
+    crash(&far, 1).await;
+    near.worker().start().await.expect("a worker");
+    assert_eq!(starts.recv().await, Some(1));
+    (near, far, faults)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_alone_when_its_worker_was_lost_is_given_up() {
+    let (gate, mut starts) = gate();
+    let (_near, far, faults) = alone(&gate, &mut starts).await;
+    faults.set_down(true);
+    far.worker().start().await.expect("a worker");
+    let letter = loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let dead = far.store().broker.dead_letters(None, 1).await;
+        if let Some(letter) = dead.expect("dead letters").pop() {
+            break letter;
+        }
+    };
+    assert_eq!(
+        letter.reason,
+        "the worker was lost each time it was started (3 times)"
+    );
+    assert!(starts.try_recv().is_err(), "it is not started again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_loses_its_lease_and_lives_gives_nobody_up() {
+    let (gate, mut starts) = gate();
+    let (_near, far, faults) = alone(&gate, &mut starts).await;
+    let lease = far.settings().worker_lease.0;
+    for _ in 0..5 {
+        faults.set_down(true);
+        tokio::time::sleep(lease * 3).await;
+        faults.set_down(false);
+        let again = tokio::time::timeout(lease * 10, starts.recv()).await;
+        assert_eq!(again, Ok(Some(1)), "it is started again");
+    }
+    gate.open.add_permits(1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let queues = far.store().broker.queues().await.expect("queues");
+    let left = &queues[0];
+    assert_eq!((left.ready, left.in_flight, left.dead), (0, 0, 0));
 }
 
 /// Starts what is ready and ends without a word, as a worker that is killed.
@@ -562,28 +638,49 @@ async fn crash(app: &App, messages: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_running_at_two_crashes_runs_apart_from_its_like() {
+async fn what_was_running_at_two_crashes_is_alone_for_a_lease_period() {
+    let (gate, mut starts) = gate();
+    let app = app(gated_app(&gate)).await;
+    let handles = app.send_all((0..2).map(gated::s)).await.expect("sent");
+    crash(&app, 2).await;
+    crash(&app, 2).await;
+    let fresh = app.send(gated::s(9)).await.expect("sent");
+    app.worker().start().await.expect("a worker");
+
+    // What was fetched with them had started before it was known.
+    assert_eq!(starts.recv().await, Some(9));
+    gate.open.add_permits(1);
+    assert_eq!(starts.recv().await, Some(0));
+    assert_eq!(fresh.get(ENOUGH).await.expect("a value"), 9);
+    let late = app.send(gated::s(10)).await.expect("sent");
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert!(starts.try_recv().is_err(), "nothing starts beside it");
+
+    // It is no longer waited for: the next one starts without being alone.
+    assert_eq!(starts.recv().await, Some(1));
+    assert_eq!(starts.recv().await, Some(10));
+    gate.open.add_permits(3);
+    for handle in handles.iter().chain([&late]) {
+        handle.get(ENOUGH).await.expect("a value");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_with_a_suspect_stops_warm_and_hands_back_the_others() {
     let (gate, mut starts) = gate();
     let app = app(gated_app(&gate)).await;
     let handles = app.send_all((0..3).map(gated::s)).await.expect("sent");
     crash(&app, 3).await;
     crash(&app, 3).await;
-    app.worker().start().await.expect("a worker");
-    let fresh = app.send(gated::s(9)).await.expect("sent");
-
-    // One of the three and the fresh one run; the next of the three waits for its turn.
-    let mut started = [starts.recv().await, starts.recv().await];
-    started.sort();
-    assert_eq!(started, [Some(0), Some(9)]);
-    tokio::time::sleep(Duration::from_secs(9)).await;
-    assert!(
-        starts.try_recv().is_err(),
-        "the turn lasts for a lease period"
-    );
-    gate.open.add_permits(4);
-    for handle in handles.iter().chain([&fresh]) {
-        handle.get(ENOUGH).await.expect("a value");
-    }
+    let worker = app.worker().start().await.expect("a worker");
+    assert_eq!(starts.recv().await, Some(0));
+    let stopping = tokio::spawn(worker.stop());
+    tokio::task::yield_now().await;
+    gate.open.add_permits(1);
+    stopping.await.expect("no panic").expect("stopped");
+    assert_eq!(handles[0].get(ENOUGH).await.expect("a value"), 0);
+    let queues = app.store().broker.queues().await.expect("queues");
+    assert_eq!((queues[0].ready, queues[0].in_flight), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
