@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 /// How long anything may take before the test fails; nothing takes nearly so long.
 pub(crate) const PATIENCE: &str = "60s";
@@ -145,6 +146,8 @@ pub(crate) struct Worker {
     process: Child,
     /// What it said until the worker was ready.
     pub(crate) told: String,
+    /// Closed when it says no more.
+    silent: oneshot::Receiver<()>,
 }
 
 impl Worker {
@@ -162,8 +165,16 @@ impl Worker {
             assert!(bytes > 0, "the process ended:\n{told}");
         }
         // Read on, so that the process never waits for somebody to read its log.
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        Self { process, told }
+        let (speaking, silent) = oneshot::channel();
+        std::thread::spawn(move || {
+            let _speaking = speaking;
+            std::io::copy(&mut stderr, &mut std::io::sink())
+        });
+        Self {
+            process,
+            told,
+            silent,
+        }
     }
 
     /// Stops it with SIGTERM and expects it to end well.
@@ -175,6 +186,12 @@ impl Worker {
     /// Its process, to send it signals.
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Waits until it closes its stderr, which it does when it ends. Once only.
+    pub(crate) async fn silent(&mut self) {
+        // Nothing is ever sent.
+        let _ = (&mut self.silent).await;
     }
 
     /// Waits until it ends, and gives its exit code; `None` when a signal ended it.
