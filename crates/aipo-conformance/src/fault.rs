@@ -364,6 +364,29 @@ impl Chords for Faulty<dyn Chords> {
             .call("finish", self.inner.finish(group, step, publish))
             .await
     }
+
+    async fn save_group(
+        &self,
+        group: &GroupId,
+        meta: Vec<u8>,
+        expires: Option<Duration>,
+    ) -> Result<()> {
+        self.faults
+            .call("save_group", self.inner.save_group(group, meta, expires))
+            .await
+    }
+
+    async fn saved_group(&self, group: &GroupId) -> Result<Option<Vec<u8>>> {
+        self.faults
+            .call("saved_group", self.inner.saved_group(group))
+            .await
+    }
+
+    async fn delete_group(&self, group: &GroupId) -> Result<()> {
+        self.faults
+            .call("delete_group", self.inner.delete_group(group))
+            .await
+    }
 }
 
 #[async_trait]

@@ -401,6 +401,20 @@ macro_rules! conformance {
                     a_chord_without_expiry_is_kept_for_ever,
                     what_was_forgotten_leaves_the_others,
                 }
+                saved {
+                    a_saved_group_is_given,
+                    a_group_that_was_never_saved_is_none,
+                    a_saved_group_outlives_the_handle_that_saved_it,
+                    a_group_saved_again_is_replaced,
+                    a_deleted_group_is_gone,
+                    a_saved_group_is_forgotten_when_its_time_is_over,
+                    each_save_brings_its_own_expiry,
+                    the_structure_of_a_chord_is_found,
+                    each_change_of_a_chord_keeps_what_is_saved_of_it,
+                    saving_a_group_leaves_its_chord_as_it_is,
+                    a_chord_that_begins_leaves_what_was_saved,
+                    deleting_a_group_leaves_its_chord,
+                }
             }
             bus {
                 tell {

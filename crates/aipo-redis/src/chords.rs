@@ -17,7 +17,7 @@ use aipo_core::message::ExceptionInfo;
 use aipo_core::store::{Chords, Complete, Done, Part, Publish, Step};
 use aipo_core::{GroupId, Result, TaskId, TaskState};
 use async_trait::async_trait;
-use redis::{Cmd, Value};
+use redis::{Cmd, Value, cmd};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
@@ -25,7 +25,7 @@ use crate::error::unexpected;
 use crate::handle::Handle;
 use crate::publish::Outgoing;
 use crate::reply;
-use crate::script::{ADVANCE, TAKE_COMPLETE};
+use crate::script::{ADVANCE, SAVE_GROUP, SAVED_GROUP, TAKE_COMPLETE};
 use crate::time::duration_ms;
 
 /// More than any worker takes at once, and a number that every script can count.
@@ -40,24 +40,51 @@ impl Chords for RedisChords {
     }
 
     async fn take_complete(&self, limit: usize, claim: Duration) -> Result<Vec<Complete>> {
-        let handle = &*self.0;
-        let mut call = TAKE_COMPLETE.call(0);
-        call.arg(handle.now())
-            .arg(handle.keys.prefix())
-            .arg(handle.keys.group_prefix())
-            .arg(handle.clock.as_ref().map_or("", |_| "1"))
-            .arg(limit.min(MAX_TAKEN))
-            .arg(duration_ms(claim));
-        let taken = reply::array(TAKE_COMPLETE.run(&handle.link, &call).await?)?;
+        let mut call = self.place(TAKE_COMPLETE.call(0));
+        call.arg(limit.min(MAX_TAKEN)).arg(duration_ms(claim));
+        let taken = reply::array(TAKE_COMPLETE.run(&self.0.link, &call).await?)?;
         taken.into_iter().map(complete).collect()
     }
 
     async fn finish(&self, group: &GroupId, step: Step, publish: Vec<Publish>) -> Result<bool> {
         self.run(Some(group), &step, &publish).await
     }
+
+    async fn save_group(
+        &self,
+        group: &GroupId,
+        meta: Vec<u8>,
+        expires: Option<Duration>,
+    ) -> Result<()> {
+        let mut call = self.place(SAVE_GROUP.call_sized(0, 7, meta.len() + 200));
+        call.arg(group.as_str()).arg(meta);
+        self.0.write_expiry(&mut call, expires);
+        SAVE_GROUP.run(&self.0.link, &call).await.map(drop)
+    }
+
+    async fn saved_group(&self, group: &GroupId) -> Result<Option<Vec<u8>>> {
+        let mut call = self.place(SAVED_GROUP.call(0));
+        call.arg(group.as_str());
+        reply::bytes_or_nil(SAVED_GROUP.run(&self.0.link, &call).await?)
+    }
+
+    async fn delete_group(&self, group: &GroupId) -> Result<()> {
+        let key = format!("{}{group}", self.0.keys.group_prefix());
+        self.0.link.send(cmd("UNLINK").arg(key)).await.map(drop)
+    }
 }
 
 impl RedisChords {
+    /// Adds what a script needs to know to get at a chord.
+    fn place(&self, mut call: Cmd) -> Cmd {
+        let handle = &*self.0;
+        call.arg(handle.now())
+            .arg(handle.keys.prefix())
+            .arg(handle.keys.group_prefix())
+            .arg(handle.clock.as_ref().map_or("", |_| "1"));
+        call
+    }
+
     /// Does a step, and says whether it did: not when `finished` is no complete chord.
     async fn run(
         &self,

@@ -11,7 +11,7 @@
 //! | `{routing key}.{exchange}` | list | a mailbox |
 //! | `/{db}.{exchange}`, `/{db}.{exchange}/{routing key}` | channel | notices to everybody |
 //! | `celery-task-meta-{id}` | string | a result; also the channel that tells of it |
-//! | `celery-taskset-meta-{group}` | string | how the results of a chord are nested |
+//! | `celery-taskset-meta-{group}` | string | how the results of a chord are nested, or a saved group |
 //! | `celery-taskset-meta-{group}.s`, `.t` | string | how many parts a chord has, and how many came to it later |
 //! | `celery-taskset-meta-{group}.j`, `.d` | zset, set | its parts that are done, by place; which were counted |
 //! | `celery-taskset-meta-{group}.c` | string | who goes on with a complete chord: a token of a Python worker's, `aipo`, or `done` |

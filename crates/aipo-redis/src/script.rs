@@ -62,6 +62,8 @@ pub(crate) static ADVANCE: Script = script!(
     "advance"
 );
 pub(crate) static TAKE_COMPLETE: Script = script!("shared/time", "shared/chord", "take_complete");
+pub(crate) static SAVE_GROUP: Script = script!("shared/time", "shared/chord", "save_group");
+pub(crate) static SAVED_GROUP: Script = script!("shared/time", "shared/chord", "saved_group");
 pub(crate) static RENEW: Script = script!("shared/time", "shared/lease", "renew");
 pub(crate) static ABANDON: Script = script!("shared/time", "shared/lease", "abandon");
 pub(crate) static CLOSE: Script = script!(

@@ -1,4 +1,5 @@
-//! Chords: a row for each with what it counts, and a row for each part that is done.
+//! Chords: a row for each with what it counts, and a row for each part that is done. A group that was saved has the row
+//! of a chord that was not opened.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +76,41 @@ impl Chords for SqliteChords {
         };
         self.0.writer.call(weight, run).await
     }
+
+    async fn save_group(
+        &self,
+        group: &GroupId,
+        meta: Vec<u8>,
+        expires: Option<Duration>,
+    ) -> Result<()> {
+        let group = group.clone();
+        let weight = Weight {
+            bytes: meta.len(),
+            ..Weight::SMALL
+        };
+        let run = move |batch: &mut Batch<'_>| Ok(Ok(save(batch, &group, &meta, expires)?));
+        self.0.writer.call(weight, run).await
+    }
+
+    async fn saved_group(&self, group: &GroupId) -> Result<Option<Vec<u8>>> {
+        let group = group.clone();
+        let now_ms = now_ms(&self.0.clock);
+        let get = move |conn: &Connection| {
+            let mut select = conn.prepare_cached(
+                "SELECT structure FROM chord JOIN chord_body ON chord = id
+                 WHERE name = ?1 AND (expires_ms IS NULL OR expires_ms > ?2)",
+            )?;
+            let found = select.query_row(params![group.as_str(), now_ms], |row| row.get(0));
+            Ok(found.optional()?.flatten())
+        };
+        self.0.reader.read(get).await
+    }
+
+    async fn delete_group(&self, group: &GroupId) -> Result<()> {
+        let group = group.clone();
+        let run = move |batch: &mut Batch<'_>| Ok(Ok(delete_saved(batch, &group)?));
+        self.0.writer.call(Weight::SMALL, run).await
+    }
 }
 
 fn weight(step: &Step, messages: &[NewMessage]) -> Weight {
@@ -144,6 +180,11 @@ impl Count {
     fn is_complete(&self) -> bool {
         let is_all = |size: i64| size.saturating_add(self.grown) == self.done;
         !self.finished && self.size.is_some_and(is_all)
+    }
+
+    /// Whether there is more than a saved group.
+    fn is_chord(&self) -> bool {
+        self.size.is_some() || self.grown > 0 || self.done > 0 || self.finished
     }
 
     fn keep(&mut self, batch: &Batch<'_>, expires: Option<Duration>) {
@@ -219,16 +260,22 @@ fn write(batch: &Batch<'_>, count: Count) -> rusqlite::Result<()> {
 }
 
 fn delete(batch: &Batch<'_>, id: i64) -> rusqlite::Result<()> {
-    batch
-        .prepared("DELETE FROM chord WHERE id = ?1")?
-        .execute([id])?;
-    delete_content(batch, id)
+    for delete in [
+        "DELETE FROM chord WHERE id = ?1",
+        "DELETE FROM chord_body WHERE chord = ?1",
+        "DELETE FROM part WHERE chord = ?1",
+    ] {
+        batch.prepared(delete)?.execute([id])?;
+    }
+    Ok(())
 }
 
+/// Leaves how its results are nested, for those who ask for the group later.
 fn delete_content(batch: &Batch<'_>, id: i64) -> rusqlite::Result<()> {
     for delete in [
         "DELETE FROM part WHERE chord = ?1",
-        "DELETE FROM chord_body WHERE chord = ?1",
+        "DELETE FROM chord_body WHERE chord = ?1 AND structure IS NULL",
+        "UPDATE chord_body SET body = NULL WHERE chord = ?1",
     ] {
         batch.prepared(delete)?.execute([id])?;
     }
@@ -249,10 +296,40 @@ fn open(batch: &Batch<'_>, chord: &Chord) -> rusqlite::Result<()> {
     batch
         .prepared(
             "INSERT INTO chord_body (chord, structure) VALUES (?1, ?2)
-             ON CONFLICT (chord) DO UPDATE SET structure = excluded.structure",
+             ON CONFLICT (chord) DO UPDATE SET structure = coalesce(excluded.structure, structure)",
         )?
         .execute(params![count.id, chord.structure])?;
     write(batch, count)
+}
+
+fn save(
+    batch: &Batch<'_>,
+    group: &GroupId,
+    meta: &[u8],
+    expires: Option<Duration>,
+) -> rusqlite::Result<()> {
+    let mut count = living(batch, group)?;
+    batch
+        .prepared(
+            "INSERT INTO chord_body (chord, structure) VALUES (?1, ?2)
+             ON CONFLICT (chord) DO UPDATE SET structure = excluded.structure",
+        )?
+        .execute(params![count.id, meta])?;
+    count.keep(batch, expires);
+    write(batch, count)
+}
+
+fn delete_saved(batch: &Batch<'_>, group: &GroupId) -> rusqlite::Result<()> {
+    match find(batch, group)? {
+        None => Ok(()),
+        Some(count) if !count.is_chord() => delete(batch, count.id),
+        Some(count) => {
+            batch
+                .prepared("UPDATE chord_body SET structure = NULL WHERE chord = ?1")?
+                .execute([count.id])?;
+            Ok(())
+        }
+    }
 }
 
 fn add(batch: &Batch<'_>, part: &Part) -> rusqlite::Result<()> {
@@ -375,5 +452,61 @@ pub(crate) async fn sweep(handle: &Handle) -> Result<u64> {
             0 => return Ok(swept),
             deleted => swept += deleted,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use aipo_core::Clock;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::testing::Bed;
+
+    const AN_HOUR: Duration = Duration::from_secs(3600);
+
+    /// How many rows there are for chords and what belongs to them.
+    fn rows(bed: &Bed) -> i64 {
+        Connection::open(&bed.options.path)
+            .expect("open")
+            .query_row(
+                "SELECT (SELECT count(*) FROM chord) + (SELECT count(*) FROM chord_body)
+                      + (SELECT count(*) FROM part)",
+                [],
+                |row| row.get(0),
+            )
+            .expect("count")
+    }
+
+    #[tokio::test]
+    async fn saved_groups_leave_no_rows_behind() {
+        let seconds = Arc::new(AtomicI64::new(0));
+        let told = seconds.clone();
+        let clock = Clock::from_fn(move || {
+            Timestamp::from_second(told.load(Ordering::SeqCst)).expect("a small number")
+        });
+        let bed = Bed::with_clock(clock);
+        let store = bed.connect().await;
+        let save = async |group: &str, expires| {
+            let group = group.into();
+            let saved = store.chords.save_group(&group, b"meta".to_vec(), expires);
+            saved.await.expect("save");
+        };
+        save("expires", Some(AN_HOUR)).await;
+        save("deleted", None).await;
+        assert_eq!(rows(&bed), 4);
+
+        for group in ["deleted", "unknown"] {
+            let group = group.into();
+            store.chords.delete_group(&group).await.expect("delete");
+        }
+        assert_eq!(rows(&bed), 2);
+        assert_eq!(store.state.sweep().await.expect("sweep"), 0);
+        seconds.store(3601, Ordering::SeqCst);
+        assert_eq!(store.state.sweep().await.expect("sweep"), 1);
+        assert_eq!(rows(&bed), 0);
     }
 }

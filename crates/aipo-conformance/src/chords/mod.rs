@@ -10,6 +10,7 @@ use crate::support::Fixture;
 pub mod count;
 pub mod expiry;
 pub mod finish;
+pub mod saved;
 pub mod settle;
 pub mod step;
 pub mod take;

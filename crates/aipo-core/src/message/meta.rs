@@ -1,4 +1,4 @@
-//! What is stored of a task's outcome: Celery's result meta.
+//! What is stored of a task's outcome, and of a group: Celery's result metas.
 
 use std::borrow::Cow;
 
@@ -43,6 +43,13 @@ pub struct TaskMeta {
     /// What `result_extended` adds (name, args, kwargs, worker, retries, queue), and stamps.
     #[serde(flatten)]
     pub extended: Map<String, Value>,
+}
+
+/// What is stored of a group, as Celery's `GroupResult.save` writes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupMeta {
+    /// The group and its members, Celery's result tuple.
+    pub result: Value,
 }
 
 /// An exception as a result carries it, from which Python rebuilds one.
@@ -90,23 +97,46 @@ impl TaskMeta {
     /// [`ErrorKind::Codec`] when the serialisation has no place for the value: msgpack for integers beyond 64
     /// bits.
     pub fn encode_as(&self, format: Format) -> Result<Vec<u8>> {
-        let bytes = format
-            .serializer
-            .of_json(self.encode())
-            .map_err(|what| Error::new(ErrorKind::Codec, what).with("task id", &self.task_id))?;
-        Ok(match format.compression {
-            None => bytes,
-            Some(compression) => {
-                let name = compression.content_type().as_bytes();
-                [COMPRESSED, name, b"\0", &compression.compress(&bytes)].concat()
-            }
-        })
+        written(self.encode(), format)
+            .map_err(|what| Error::new(ErrorKind::Codec, what).with("task id", &self.task_id))
     }
 
     /// The exception, where the state has one.
     pub fn exception(&self) -> Option<ExceptionInfo> {
         serde_json::from_str(self.result.get()).ok()
     }
+}
+
+impl GroupMeta {
+    /// Reads what is stored of a group, as [`TaskMeta::decode`] reads a result.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] when the bytes are no meta.
+    pub fn decode(bytes: &[u8], max_size: usize) -> Result<Self> {
+        read(bytes, max_size)
+    }
+
+    /// The bytes to store, serialised and compressed as results are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Codec`] when the serialisation has no place for a value; ids are texts, which all of them have.
+    pub fn encode_as(&self, format: Format) -> Result<Vec<u8>> {
+        let json =
+            serde_json::to_vec(self).expect("values have text keys only, which JSON can hold");
+        written(json, format).map_err(|what| Error::new(ErrorKind::Codec, what))
+    }
+}
+
+/// JSON as it is stored.
+fn written(json: Vec<u8>, format: Format) -> Result<Vec<u8>, String> {
+    let bytes = format.serializer.of_json(json)?;
+    Ok(match format.compression {
+        None => bytes,
+        Some(compression) => {
+            let name = compression.content_type().as_bytes();
+            [COMPRESSED, name, b"\0", &compression.compress(&bytes)].concat()
+        }
+    })
 }
 
 /// Reads a stored map.

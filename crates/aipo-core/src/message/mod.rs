@@ -8,7 +8,7 @@
 //! | `codec` | serialisations and compressions |
 //! | `python` | Python's types in JSON |
 //! | `headers`, `body`, `time`, `python_repr` | the parts of a message |
-//! | `meta` | the stored result |
+//! | `meta` | the stored result, of a task and of a group |
 
 mod body;
 mod codec;
@@ -25,7 +25,7 @@ pub use body::{Body, Embed, Kwargs, encode_body};
 pub use codec::{Accept, Compression, Format, Serializer};
 pub use envelope::{Envelope, Properties};
 pub use headers::{HEADER_NAMES, Headers, TimeLimit};
-pub use meta::{ExceptionInfo, TaskMeta};
+pub use meta::{ExceptionInfo, GroupMeta, TaskMeta};
 pub use protocol_v2::{Refused, TaskMessage, Undecodable, decode};
 pub use python::from_json;
 pub use python_repr::{repr_exception, repr_kwargs, repr_text, repr_tuple, repr_value};

@@ -10,6 +10,9 @@
 //! finishes it. Whoever takes a complete chord and dies leaves it to the next one, so a chord is never lost and
 //! never finished twice.
 //!
+//! Beside a chord is kept how its results are nested, where they are; a group that somebody saves is kept in the same
+//! place, whether or not it is part of a chord.
+//!
 //! A store that shares its chords with Python counts as Celery's backend does, in the same place: a worker of
 //! either kind may see the last part.
 
@@ -20,7 +23,7 @@ use async_trait::async_trait;
 use super::broker::Publish;
 use super::results::ResultRecord;
 use super::state::Fact;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::id::{GroupId, TaskId};
 use crate::state::TaskState;
 
@@ -43,33 +46,26 @@ pub trait Chords: Send + Sync + 'static {
     /// is no such chord or it was finished before. Later parts of a finished chord change nothing.
     async fn finish(&self, group: &GroupId, step: Step, publish: Vec<Publish>) -> Result<bool>;
 
-    /// Keeps the ids of a group's members under its own: Celery's group meta, JSON, where Python's
-    /// `GroupResult.restore` reads it. It is where a chord's [structure](Chord::structure) is, too.
+    /// Saves how the results of a group are nested, under its id: Celery's group meta, serialised as results are. The
+    /// structure of a chord is kept in the same place, and Python's `GroupResult.save` and `restore` use it as well.
+    ///
+    /// - It replaces what was saved of the group before. Of its chord, if it has one, only the structure changes.
+    /// - It is a change like others, so all that is kept of the group is forgotten when `expires` is over after it; never
+    ///   when that is `None`. Setting `result_expires`.
     async fn save_group(
         &self,
         group: &GroupId,
         meta: Vec<u8>,
         expires: Option<Duration>,
-    ) -> Result<()> {
-        let _ = (group, meta, expires);
-        Err(unsupported())
-    }
+    ) -> Result<()>;
 
-    /// What was saved of a group, or the structure of a chord; `None` when there is nothing or it has expired.
-    async fn saved_group(&self, group: &GroupId) -> Result<Option<Vec<u8>>> {
-        let _ = group;
-        Err(unsupported())
-    }
+    /// What was saved of a group, or the structure of its chord, also of a finished one; `None` when there is neither or
+    /// it was forgotten.
+    async fn saved_group(&self, group: &GroupId) -> Result<Option<Vec<u8>>>;
 
-    /// Deletes what was saved of a group.
-    async fn delete_group(&self, group: &GroupId) -> Result<()> {
-        let _ = group;
-        Err(unsupported())
-    }
-}
-
-fn unsupported() -> Error {
-    Error::new(ErrorKind::Unsupported, "this store does not save groups")
+    /// Deletes what [`saved_group`](Self::saved_group) gives, if anything. A chord that is not finished is without a
+    /// structure from then on.
+    async fn delete_group(&self, group: &GroupId) -> Result<()>;
 }
 
 /// What a step of a workflow changes, beside the result and the message of the task that takes it.
@@ -96,7 +92,7 @@ pub struct Chord {
     pub group: GroupId,
     /// How many parts it has.
     pub size: u64,
-    /// How its results are nested, where they are: Celery's group meta, JSON.
+    /// How its results are nested, where they are, as of [`Chords::save_group`]; what was saved before stays when `None`.
     pub structure: Option<Vec<u8>>,
     /// How long it is kept after its last change; for ever when `None`. Setting `result_expires`.
     pub expires: Option<Duration>,
@@ -128,7 +124,7 @@ pub struct Complete {
     pub group: GroupId,
     /// Its parts, by their places.
     pub parts: Vec<Done>,
-    /// As it was opened with.
+    /// As it was opened with, or as it was saved.
     pub structure: Option<Vec<u8>>,
     /// What to do now.
     pub then: Vec<u8>,

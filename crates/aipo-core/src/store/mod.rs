@@ -5,7 +5,7 @@
 //! | [`broker`] | where does a message wait, and who holds it? |
 //! | [`results`] | what became of a task? |
 //! | [`state`] | which small facts do all processes share? |
-//! | [`chords`] | which parts of a chord are done? |
+//! | [`chords`] | which parts of a chord are done? which groups were saved? |
 //! | [`bus`] | what do processes tell each other while they live? |
 //!
 //! Each method lists its behaviour in sentences; each sentence is a case of `aipo-conformance`,

@@ -259,6 +259,33 @@ async fn a_part_that_is_no_json_fails_its_chord_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_saved_group_lies_where_celery_saves_it() {
+    let database = fresh();
+    let store = database.store().await;
+    let group = "g".into();
+    let save = async |expires| {
+        let saved = store.chords.save_group(&group, b"meta".to_vec(), expires);
+        saved.await.expect("save");
+    };
+    save(Some(Duration::from_secs(3600))).await;
+
+    assert_eq!(keys(&database, "*"), [K]);
+    let told: String = database.ask(&["GET", K]);
+    assert_eq!(told, "meta");
+    let left: i64 = database.ask(&["PTTL", K]);
+    assert!((3_500_000..=3_600_000).contains(&left), "{left}");
+    save(None).await;
+    let left: i64 = database.ask(&["PTTL", K]);
+    assert_eq!(left, -1, "for ever");
+
+    let _: String = database.ask(&["SET", K, "of Python", "EX", "100"]);
+    let told = store.chords.saved_group(&group).await.expect("read");
+    assert_eq!(told.as_deref(), Some(&b"of Python"[..]));
+    store.chords.delete_group(&group).await.expect("delete");
+    assert_eq!(keys(&database, "*"), [""; 0]);
+}
+
+#[tokio::test]
 async fn chords_of_results_with_a_prefix_lie_under_it() {
     let database = fresh();
     let url = format!("{}?global_keyprefix=app:", database.url());
@@ -273,4 +300,12 @@ async fn chords_of_results_with_a_prefix_lie_under_it() {
     let own = ["app:aipo:chord:g", "app:aipo:chords"];
     assert_eq!(keys(&database, "*aipo*"), own);
     assert_eq!(values(&take(&store).await), ["0"]);
+
+    let group = "saved".into();
+    let saved = store.chords.save_group(&group, b"meta".to_vec(), None);
+    saved.await.expect("save");
+    let key = "app:celery-taskset-meta-saved";
+    assert_eq!(keys(&database, "*saved*"), [key]);
+    store.chords.delete_group(&group).await.expect("delete");
+    assert_eq!(keys(&database, "*saved*"), [""; 0]);
 }

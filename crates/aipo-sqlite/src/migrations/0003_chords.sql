@@ -15,7 +15,8 @@ CREATE TABLE chord (
 CREATE INDEX chord_free ON chord (free_ms) WHERE free_ms IS NOT NULL;
 CREATE INDEX chord_expiry ON chord (expires_ms) WHERE expires_ms IS NOT NULL;
 
--- What is to be done when a chord is complete, and how its results are nested.
+-- What is to be done when a chord is complete, and how its results are nested; the latter also of saved groups, which
+-- have a row above as well.
 CREATE TABLE chord_body (
     chord     INTEGER PRIMARY KEY,
     structure BLOB,

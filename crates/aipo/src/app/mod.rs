@@ -128,8 +128,8 @@ impl App {
         Handle::new(self.clone(), id.into())
     }
 
-    /// The handle of a group that was [saved](crate::GroupHandle::save) before, here or by Python; `None` when there is
-    /// none of that id. Celery's `GroupResult.restore`.
+    /// The handle of a group that was [saved](crate::GroupHandle::save) before, here or by Python, or of the tasks of a
+    /// chord some of which are groups; `None` when there is none of that id. Celery's `GroupResult.restore`.
     ///
     /// # Errors
     /// What the store answers, and [`ErrorKind::Codec`] when what is stored is no group.
@@ -138,9 +138,8 @@ impl App {
         let Some(meta) = self.store().chords.saved_group(&id).await? else {
             return Ok(None);
         };
-        let node = read_group_meta(&meta).ok_or_else(|| {
-            Error::new(ErrorKind::Codec, "what is stored is no group").with("group", id)
-        })?;
+        let node = read_group_meta(&meta, self.settings().result_read_limit())
+            .map_err(|error| error.with("group", id))?;
         Ok(Some(GroupHandle::new(self, node, None)))
     }
 

@@ -6,7 +6,7 @@
 use aipo_core::canvas::{
     Canvas, CanvasError, Inline, Lineage, Plan, Planner, ResultNode, check_levels,
 };
-use aipo_core::message::{Headers, TaskMeta};
+use aipo_core::message::{Format, GroupMeta, Headers, TaskMeta};
 use aipo_core::store::{Chord, Part, Publish, ResultRecord, Step};
 use aipo_core::task::TaskOptions;
 use aipo_core::{Error, ErrorKind, Result, TaskId};
@@ -151,6 +151,7 @@ impl App {
     pub(crate) fn work(&self, plan: Plan) -> Result<Work> {
         let now = self.clock().now();
         let expires = self.settings().result_expires.non_zero();
+        let format = self.settings().result_format();
         let mut work = Work::default();
         for kept in &plan.keeps {
             check_levels(&kept.steps).map_err(not_a_workflow)?;
@@ -174,7 +175,7 @@ impl App {
                 .map(|(group, size, structure)| Chord {
                     group,
                     size,
-                    structure: structure.map(|node| group_meta(&node)),
+                    structure: structure.map(|node| group_meta(&node, format)),
                     expires,
                 }),
         );
@@ -197,7 +198,7 @@ impl App {
                 id: headers.id,
                 state: meta.status.clone(),
                 meta: meta
-                    .encode_as(self.settings().result_format())
+                    .encode_as(format)
                     .expect("texts, which every format can hold"),
                 expires,
             });
@@ -220,19 +221,21 @@ impl App {
 }
 
 /// Celery's meta of a group: how its results are nested.
-pub(crate) fn group_meta(group: &ResultNode) -> Vec<u8> {
-    let meta = serde_json::json!({ "result": group.to_value() });
-    serde_json::to_vec(&meta).expect("a tree of texts, which JSON can hold")
+pub(crate) fn group_meta(group: &ResultNode, format: Format) -> Vec<u8> {
+    let result = group.to_value();
+    let meta = GroupMeta { result }.encode_as(format);
+    meta.expect("a tree of texts, which every format can hold")
 }
 
-/// What [`group_meta`] writes, or Celery.
-pub(crate) fn read_group_meta(meta: &[u8]) -> Option<ResultNode> {
-    #[derive(serde::Deserialize)]
-    struct GroupMeta {
-        result: serde_json::Value,
-    }
-    let meta: GroupMeta = serde_json::from_slice(meta).ok()?;
-    ResultNode::from_value(&meta.result)
+/// What [`group_meta`] writes, or Celery, in any format.
+///
+/// # Errors
+/// [`ErrorKind::Codec`] when it is something else.
+pub(crate) fn read_group_meta(meta: &[u8], max_size: usize) -> Result<ResultNode> {
+    let no_group = || Error::new(ErrorKind::Codec, "what is stored is no group");
+    let meta = GroupMeta::decode(meta, max_size).map_err(|error| no_group().caused_by(error))?;
+    let node = ResultNode::from_value(&meta.result).filter(ResultNode::is_group);
+    node.ok_or_else(no_group)
 }
 
 pub(crate) fn not_a_workflow(error: CanvasError) -> Error {

@@ -160,7 +160,7 @@ impl<T> GroupHandle<T> {
             .await
     }
 
-    /// Deletes the results of its members.
+    /// Deletes the results of its members. Celery's `forget`.
     ///
     /// # Errors
     /// What the store answers.
@@ -168,19 +168,22 @@ impl<T> GroupHandle<T> {
         self.app.store().results.forget(&self.ids()).await
     }
 
-    /// Keeps the ids of its members under its own, so that [`App::group`], or Python's `GroupResult.restore`, finds
-    /// them; as long as results are kept.
+    /// Keeps the ids of its members, and what came before it, under its own id: [`App::group`], or Python's
+    /// `GroupResult.restore`, makes a handle of them. Kept as long as results, setting `result_expires`. Celery's
+    /// `GroupResult.save`.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn save(&self) -> Result<()> {
-        let expires = self.app.settings().result_expires.non_zero();
-        let meta = crate::app::group_meta(&self.node);
+        let settings = self.app.settings();
+        let expires = settings.result_expires.non_zero();
+        let meta = crate::app::group_meta(&self.node, settings.result_format());
         let id = GroupId::from(self.id());
         self.app.store().chords.save_group(&id, meta, expires).await
     }
 
-    /// Deletes what [`save`](Self::save) keeps.
+    /// Deletes what [`save`](Self::save) keeps, if anything; its members and their results stay. Celery's
+    /// `GroupResult.delete`.
     ///
     /// # Errors
     /// What the store answers.
@@ -206,10 +209,11 @@ impl<T: DeserializeOwned> GroupHandle<T> {
     /// # Cancel safety
     /// The future may be dropped; the tasks are not affected.
     pub async fn join(&self, timeout: Duration) -> Result<Vec<T>, WaitError> {
-        let end = Instant::now() + timeout;
+        let started = Instant::now();
         let mut values = Vec::with_capacity(self.members.len());
         for member in &self.members {
-            values.push(member.get(end - Instant::now()).await?);
+            let left = timeout.saturating_sub(started.elapsed());
+            values.push(member.get(left).await?);
         }
         Ok(values)
     }

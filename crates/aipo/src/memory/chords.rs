@@ -38,6 +38,11 @@ impl Count {
                 .is_some_and(|size| size + self.grown == self.counted.len() as u64)
     }
 
+    /// Whether there is more than a saved group.
+    fn is_chord(&self) -> bool {
+        self.size.is_some() || self.grown > 0 || !self.counted.is_empty() || self.finished
+    }
+
     fn keep(&mut self, expires: Option<Duration>, now: Timestamp) {
         self.expires = expires.map(|time| clock::after(now, time));
     }
@@ -55,10 +60,15 @@ impl Counts {
     fn open(&mut self, chord: Chord, now: Timestamp) {
         let count = self.living(&chord.group, now);
         if count.finished {
-            *count = Count::default();
+            *count = Count {
+                structure: count.structure.take(),
+                ..Count::default()
+            };
         }
         count.size = Some(chord.size);
-        count.structure = chord.structure;
+        if chord.structure.is_some() {
+            count.structure = chord.structure;
+        }
         count.keep(chord.expires, now);
     }
 
@@ -108,10 +118,33 @@ impl Counts {
         }
         *count = Count {
             finished: true,
+            structure: count.structure.take(),
             expires: count.expires,
             ..Count::default()
         };
         true
+    }
+
+    fn save(&mut self, group: &GroupId, meta: Vec<u8>, expires: Option<Duration>, now: Timestamp) {
+        let count = self.living(group, now);
+        count.structure = Some(meta);
+        count.keep(expires, now);
+    }
+
+    fn saved(&self, group: &GroupId, now: Timestamp) -> Option<Vec<u8>> {
+        let count = self.0.get(group)?;
+        let lives = count.expires.is_none_or(|expires| expires > now);
+        count.structure.clone().filter(|_| lives)
+    }
+
+    fn delete_saved(&mut self, group: &GroupId) {
+        let Some(count) = self.0.get_mut(group) else {
+            return;
+        };
+        count.structure = None;
+        if !count.is_chord() {
+            self.0.remove(group);
+        }
     }
 
     pub(super) fn sweep(&mut self, now: Timestamp) -> u64 {
@@ -181,21 +214,17 @@ impl Chords for MemoryChords {
         expires: Option<Duration>,
     ) -> Result<()> {
         let now = self.0.clock.now();
-        let mut data = self.0.lock();
-        let count = data.chords.living(group, now);
-        count.structure = Some(meta);
-        count.keep(expires, now);
+        self.0.lock().chords.save(group, meta, expires, now);
         Ok(())
     }
 
     async fn saved_group(&self, group: &GroupId) -> Result<Option<Vec<u8>>> {
         let now = self.0.clock.now();
-        Ok(self.0.lock().chords.living(group, now).structure.clone())
+        Ok(self.0.lock().chords.saved(group, now))
     }
 
     async fn delete_group(&self, group: &GroupId) -> Result<()> {
-        let now = self.0.clock.now();
-        self.0.lock().chords.living(group, now).structure = None;
+        self.0.lock().chords.delete_saved(group);
         Ok(())
     }
 }

@@ -79,7 +79,7 @@ async fn join(app: &App, chord: Complete) -> Result<Work> {
         parent_id: then.parent_id,
     };
     let results = match &chord.structure {
-        Some(structure) => nested(app, structure).await?,
+        Some(structure) => nested(app, structure, &chord.parts).await?,
         None => in_order(&chord.parts),
     };
     let attempt = |body: &Value, results| {
@@ -160,15 +160,24 @@ pub(crate) fn failed_part(part: &PlannedPart) -> String {
 }
 
 /// The results of a group whose members are groups themselves, nested in the same way.
-async fn nested(app: &App, structure: &[u8]) -> Result<Joined> {
-    let Some(root) = read_group_meta(structure) else {
-        let cause = Failure::new(
-            "builtins",
-            "ValueError",
-            "the group's structure can't be read",
-        );
-        return Ok(Err(JoinError::join(cause)));
+async fn nested(app: &App, structure: &[u8], parts: &[Done]) -> Result<Joined> {
+    let root = match read_group_meta(structure, app.settings().result_read_limit()) {
+        Ok(root) => root,
+        Err(error) => {
+            let text = format!("the group's structure can't be read: {error}");
+            let cause = Failure::new("builtins", "ValueError", text);
+            return Ok(Err(JoinError::join(cause)));
+        }
     };
+    // Somebody saved a group of tasks, see `GroupHandle::save`.
+    if root
+        .members
+        .iter()
+        .flatten()
+        .all(|member| !member.is_group())
+    {
+        return Ok(in_order(parts));
+    }
     let mut leaves = Vec::new();
     root.leaves(&mut leaves);
     let ids: Vec<TaskId> = leaves.iter().map(|leaf| leaf.id.as_str().into()).collect();

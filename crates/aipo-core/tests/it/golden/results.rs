@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use aipo_core::TaskState;
-use aipo_core::message::TaskMeta;
+use aipo_core::canvas::ResultNode;
+use aipo_core::message::{Compression, Format, GroupMeta, Serializer, TaskMeta};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -57,4 +58,30 @@ fn each_result_is_written_again_as_it_was() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn a_saved_group_is_written_again_as_it_was() {
+    let golden = include_str!("../../../../../interop/golden/results/group_saved.json");
+    let golden: Value = serde_json::from_str(golden).expect("JSON");
+    let stored = golden["meta"].as_str().expect("a text");
+    let meta = GroupMeta::decode(stored.as_bytes(), MAX_SIZE).expect("a group");
+
+    let node = ResultNode::from_value(&meta.result).expect("a result tuple");
+    assert!(golden["key"].as_str().expect("a text").ends_with(&node.id));
+    assert_eq!(node.members.as_ref().map(Vec::len), Some(2));
+    assert_eq!(node.to_value(), meta.result);
+    let compressions = [None, Some(Compression::Zlib)];
+    let formats = Serializer::ALL.into_iter().flat_map(|serializer| {
+        compressions.map(|compression| Format {
+            serializer,
+            compression,
+        })
+    });
+    for format in formats {
+        let written = meta.encode_as(format).expect("texts fit everywhere");
+        let again = GroupMeta::decode(&written, MAX_SIZE);
+        assert_eq!(again.expect("a group"), meta, "{format:?}");
+    }
+    GroupMeta::decode(b"{\"status\": \"SUCCESS\"}", MAX_SIZE).expect_err("no group");
 }
