@@ -54,8 +54,9 @@ pub use aipo_macros::{TaskArgs, task};
 pub use app::{App, AppBuilder};
 pub use control::{Answers, Control, EventStream, Said};
 pub use flow::{
-    Accepts, Completions, Flow, Group, GroupHandle, Nothing, Related, Sendable, Single, Step,
-    Takes, Untyped, Workflow, WorkflowStep, WorkflowTask, chunks, group, map, starmap,
+    Accepts, Completions, Flow, GraphNode, Group, GroupHandle, Nothing, Related, ResultGraph,
+    Sendable, Single, Step, Takes, Untyped, Workflow, WorkflowStep, WorkflowTask, chunks, group,
+    map, starmap,
 };
 pub use result::{Handle, WaitError};
 pub use revoke::Revoke;

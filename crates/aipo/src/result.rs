@@ -10,6 +10,7 @@ use aipo_core::message::{ExceptionInfo, TaskMeta, from_json};
 use aipo_core::store::Location;
 use aipo_core::{Error, ErrorKind, Result, TaskId, TaskState};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::App;
 use crate::flow::Related;
@@ -92,10 +93,15 @@ impl<T> Handle<T> {
     /// What the store answers.
     pub async fn children(&self) -> Result<Vec<Related>> {
         let meta = self.meta().await?;
-        let children = meta.and_then(|meta| meta.children).unwrap_or_default();
-        let nodes = children.iter().filter_map(ResultNode::from_value);
+        Ok(meta.map_or_else(Vec::new, |meta| self.children_in(&meta)))
+    }
+
+    /// The children that a result of the same workflow tells.
+    pub(crate) fn children_in(&self, meta: &TaskMeta) -> Vec<Related> {
+        let children = meta.children.iter().flatten();
+        let nodes = children.filter_map(ResultNode::from_value);
         let related = |node| Related::of_node(&self.app, &node, self.root.clone());
-        Ok(nodes.map(related).collect())
+        nodes.map(related).collect()
     }
 
     /// The id of the task.
@@ -132,18 +138,15 @@ impl<T> Handle<T> {
     /// # Errors
     /// What the store answers.
     pub async fn meta(&self) -> Result<Option<TaskMeta>> {
-        let stored = self
-            .app
-            .store()
-            .results
-            .get(std::slice::from_ref(&self.id))
-            .await?;
-        stored
-            .into_iter()
-            .flatten()
-            .next()
-            .map(|bytes| self.decode(&bytes))
-            .transpose()
+        let metas = self.metas(std::slice::from_ref(&self.id)).await?;
+        Ok(metas.into_iter().flatten().next())
+    }
+
+    /// What is stored of any tasks.
+    pub(crate) async fn metas(&self, ids: &[TaskId]) -> Result<Vec<Option<TaskMeta>>> {
+        let stored = self.app.store().results.get(ids).await?.into_iter();
+        let decoded = |bytes: Option<Vec<u8>>| bytes.map(|bytes| self.decode(&bytes)).transpose();
+        stored.map(decoded).collect()
     }
 
     fn decode(&self, meta: &[u8]) -> Result<TaskMeta> {
@@ -197,18 +200,9 @@ impl<T> Handle<T> {
         };
         stored.map(|bytes| self.decode(&bytes)).transpose()
     }
-}
 
-impl<T: DeserializeOwned> Handle<T> {
-    /// Waits for the value. Inside a task the slot is given back meanwhile, so that tasks which wait
-    /// for each other can't block a worker.
-    ///
-    /// # Errors
-    /// [`WaitError`] says whether the task failed, was revoked, or the time was over first.
-    ///
-    /// # Cancel safety
-    /// The future may be dropped; the task is not affected.
-    pub async fn get(&self, timeout: Duration) -> Result<T, WaitError> {
+    /// Waits until it has succeeded.
+    pub(crate) async fn success(&self, timeout: Duration) -> Result<TaskMeta, WaitError> {
         let Some(meta) = self.wait(timeout).await.map_err(WaitError::Store)? else {
             return Err(WaitError::Timeout {
                 id: self.id.clone(),
@@ -232,11 +226,41 @@ impl<T: DeserializeOwned> Handle<T> {
                 id: self.id.clone(),
                 reason: exception().message(),
             }),
-            _ => from_json(meta.result.get()).map_err(|source| {
-                let error = Error::new(ErrorKind::Codec, "the result is of another type");
-                WaitError::Store(error.with("task id", &self.id).caused_by(source))
-            }),
+            _ => Ok(meta),
         }
+    }
+
+    /// The same task, its value as it is.
+    pub(crate) fn untyped(&self) -> Handle<Value> {
+        Handle {
+            app: self.app.clone(),
+            id: self.id.clone(),
+            root: self.root.clone(),
+            parent: self.parent.clone(),
+            output: PhantomData,
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Handle<T> {
+    /// Waits for the value. Inside a task the slot is given back meanwhile, so that tasks which wait
+    /// for each other can't block a worker.
+    ///
+    /// # Errors
+    /// [`WaitError`] says whether the task failed, was revoked, or the time was over first.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped; the task is not affected.
+    pub async fn get(&self, timeout: Duration) -> Result<T, WaitError> {
+        self.value(&self.success(timeout).await?)
+    }
+
+    /// The value that its result has.
+    pub(crate) fn value(&self, meta: &TaskMeta) -> Result<T, WaitError> {
+        from_json(meta.result.get()).map_err(|source| {
+            let error = Error::new(ErrorKind::Codec, "the result is of another type");
+            WaitError::Store(error.with("task id", &self.id).caused_by(source))
+        })
     }
 
     /// [`get`](Self::get) for code that is not async, such as a task that is a plain function.

@@ -7,10 +7,12 @@
 //! | `items` | one task for many items: [`map`], [`starmap`], [`chunks`] |
 //! | `send` | sending them |
 //! | `handle` | [`GroupHandle`], and how results belong together |
+//! | `graph` | [`ResultGraph`]: what a task led to |
 //! | `tree` | [`Workflow`]: how far one is; cancelling all of it |
 //!
 //! What they are on the wire is in `aipo_core::canvas`. After it: `app/workflow.rs`.
 
+mod graph;
 mod handle;
 mod items;
 mod send;
@@ -25,6 +27,7 @@ use aipo_core::canvas::Canvas;
 use aipo_core::signature::CallOptions;
 use serde_json::Value;
 
+pub use graph::{GraphNode, ResultGraph};
 pub use handle::{Completions, GroupHandle, Related};
 pub use items::{chunks, map, starmap};
 pub use send::Sendable;

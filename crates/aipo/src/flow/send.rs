@@ -70,6 +70,15 @@ impl<T> Sendable for Group<T> {
     async fn send(self, app: &App) -> Result<GroupHandle<T>> {
         let canvas: Built = self.canvas;
         let (node, root) = app.start(canvas?, |_| Ok(())).await?.into_parts()?;
+        // After another step a group of one is sent as that one, as Celery does.
+        let node = match node.is_group() {
+            true => node,
+            false => ResultNode {
+                id: node.id.clone(),
+                parent: node.parent.clone(),
+                members: Some(vec![node]),
+            },
+        };
         Ok(GroupHandle::new(app, node, Some(root)))
     }
 }

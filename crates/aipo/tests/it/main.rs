@@ -4,6 +4,7 @@ mod conformance;
 mod control;
 mod events;
 mod flow;
+mod groups;
 mod macros;
 mod memory;
 mod messages;
