@@ -1,10 +1,11 @@
 """Groups of plain tasks, which the client keeps together by itself."""
 
 import pytest
-from celery import group
+from celery import chain, chord, group
 from celery.result import GroupResult
 
 from harness.program import PATIENCE_SECS
+from pyapp.celery_app import make_app
 
 SIDES = [("interop", "rust"), ("py", "python")]
 
@@ -77,3 +78,112 @@ def test_a_result_set_and_forgetting(duo):
     result.forget()
 
     assert not any(duo.redis.exists(f"celery-task-meta-{member.id}") for member in result)
+
+
+# How both sides are told to write results.
+FORMATS = ["msgpack", "yaml", "zlib"]
+
+
+def saved_by_python(place, prefix, queue):
+    """A group after a task, saved."""
+    add = place.app.signature(f"{prefix}.add", queue=queue)
+    members = group([add.clone((n,)) for n in (1, 2, 3)], app=place.app)
+    result = chain(add.clone((1, 1)), members, app=place.app).apply_async()
+    result.save()
+    return result
+
+
+@pytest.mark.parametrize(("prefix", "queue"), SIDES)
+def test_aipo_restores_what_python_saved(duo, prefix, queue):
+    result = saved_by_python(duo, prefix, queue)
+
+    assert duo.run("interop.restore_group", result.id) == {
+        "id": result.id,
+        "members": [member.id for member in result],
+        "parent": result.parent.id,
+        "values": [3, 4, 5],
+        "ready": True,
+        "successful": True,
+        "completed": 3,
+    }
+    assert duo.run("interop.delete_group", result.id) is True
+    assert not duo.redis.exists(f"celery-taskset-meta-{result.id}")
+    assert duo.run("interop.restore_group", result.id) is None
+    assert duo.run("interop.delete_group", result.id) is False
+
+
+@pytest.mark.parametrize(("prefix", "queue"), SIDES)
+def test_python_restores_what_aipo_saved(duo, prefix, queue):
+    group_id = duo.run("interop.save_group", f"{prefix}.add", queue, [1, 2, 3])
+    assert 0 < duo.redis.ttl(f"celery-taskset-meta-{group_id}") <= 24 * 60 * 60
+
+    result = GroupResult.restore(group_id, app=duo.app)
+
+    assert result.id == group_id
+    assert result.parent.get(timeout=PATIENCE_SECS) == 2
+    assert [child.get(timeout=PATIENCE_SECS) for child in result.children] == [3, 4, 5]
+    assert result.join(timeout=PATIENCE_SECS) == result.get(timeout=PATIENCE_SECS) == [3, 4, 5]
+    assert result.ready() and result.successful() and result.completed_count() == 3
+    told = duo.run("interop.restore_group", group_id)
+    assert told["parent"] == result.parent.id
+    assert told["members"] == [child.id for child in result.children]
+    result.delete()
+    assert duo.run("interop.restore_group", group_id) is None
+
+
+@pytest.mark.parametrize(("prefix", "queue"), SIDES)
+def test_a_chord_whose_group_is_saved_ends_as_ever(duo, prefix, queue):
+    gate = duo.gate()
+    header = [
+        duo.app.signature(f"{prefix}.add", (1, 2), queue=queue),
+        duo.app.signature(f"{prefix}.hold", (gate.path,), queue=queue),
+    ]
+    body = duo.app.signature(f"{prefix}.echo", queue=queue)
+    result = chord(header, app=duo.app)(body)
+    gate.wait_until_somebody_waits()
+    result.parent.save()
+    gate.open()
+
+    assert result.get(timeout=PATIENCE_SECS) == [3, "open"]
+    assert duo.run("interop.restore_group", result.parent.id)["values"] == [3, "open"]
+
+
+@pytest.mark.parametrize("written", FORMATS)
+def test_groups_are_saved_as_results_are(new_place, written):
+    conf = {"result_compression" if written == "zlib" else "result_serializer": written}
+    place = new_place(**conf, result_accept_content=["json", "msgpack", "yaml"])
+    try:
+        place.aipo_worker("rust", **conf)
+        result = saved_by_python(place, "interop", "rust")
+        assert place.run("interop.restore_group", result.id)["values"] == [3, 4, 5]
+        group_id = place.run("interop.save_group", "interop.add", "rust", [1, 2])
+        restored = GroupResult.restore(group_id, app=place.app)
+        assert restored.join(timeout=PATIENCE_SECS) == [3, 4]
+    finally:
+        place.close()
+
+
+def test_groups_are_saved_where_results_are(place):
+    prefix = {"result_backend_transport_options": {"global_keyprefix": "res"}}
+    app = make_app(place.url, **prefix)
+    place.aipo_worker("rust", broker_url=f"{place.url}?result_keyprefix=res")
+    saved = app.send_task("interop.save_group", ("interop.add", "rust", [1]), queue="rust")
+    group_id = saved.get(timeout=PATIENCE_SECS)
+
+    assert GroupResult.restore(group_id, app=app).join(timeout=PATIENCE_SECS) == [3]
+    [key] = place.redis.scan_iter("*taskset*")
+    assert key == f"res_celery-taskset-meta-{group_id}"
+    app.close()
+
+
+@pytest.mark.parametrize(("spawn", "queue"), [("interop.spawn", "rust"), ("py.spawn", "python")])
+def test_aipo_collects_what_a_task_led_to(duo, spawn, queue):
+    inner = ["py.add", [1, 2], "python", 2]
+    result = duo.send(spawn, "interop.spawn", inner, "rust", 1, queue=queue)
+
+    values, is_complete = duo.run("interop.collect", result.id)
+
+    assert is_complete
+    assert values == [value for _, value in result.collect(timeout=PATIENCE_SECS)]
+    [child] = result.children
+    assert values == [[child.id], [leaf.id for leaf in child.children], 3, 3]

@@ -10,6 +10,7 @@ use aipo::{App, AppBuilder};
 use clap::Parser;
 
 mod failing;
+mod groups;
 mod plain;
 mod retrying;
 mod running;
@@ -66,6 +67,7 @@ fn app() -> AppBuilder {
     let app = retrying::register(app);
     let app = running::register(app);
     let app = sending::register(app);
+    let app = groups::register(app);
     let app = shared::register(app);
     trial::register(app)
 }
