@@ -227,10 +227,6 @@ impl Broker for Faulty<dyn Broker> {
         self.faults.call("locate", self.inner.locate(ids)).await
     }
 
-    async fn cancel(&self, ids: &[TaskId]) -> Result<Vec<bool>> {
-        self.faults.call("cancel", self.inner.cancel(ids)).await
-    }
-
     async fn parked(&self, queues: &[QueueName], limit: usize) -> Result<Vec<Parked>> {
         self.faults
             .call("parked", self.inner.parked(queues, limit))
@@ -277,6 +273,10 @@ impl Consumer for FaultyConsumer {
             Fault::After => self.hand_back(&self.inner.fetch(request).await?).await?,
         }
         Err(injected("fetch", fault))
+    }
+
+    async fn claim(&self, ids: &[TaskId]) -> Result<Vec<Delivery>> {
+        self.faults.call("claim", self.inner.claim(ids)).await
     }
 
     async fn start(&self, tags: &[DeliveryTag]) -> Result<()> {

@@ -179,7 +179,7 @@ macro_rules! conformance {
                     a_message_parked_again_keeps_its_priority,
                     parking_until_the_past_hands_back_at_once,
                     a_message_parked_again_outlives_its_consumer,
-                    a_message_parked_again_can_be_cancelled_or_purged,
+                    a_message_parked_again_can_be_purged,
                     follow_ups_are_published_when_a_message_is_parked,
                     the_next_parked_message_is_told_first,
                     at_most_limit_parked_messages_come,
@@ -209,12 +209,23 @@ macro_rules! conformance {
                     locating_nothing_finds_nothing,
                     a_living_message_is_told_before_a_dead_one,
                 }
-                cancel {
-                    a_cancelled_message_is_gone,
-                    all_messages_of_a_task_are_cancelled,
-                    what_is_in_flight_or_dead_is_not_cancelled,
-                    each_id_has_its_answer,
-                    a_message_handed_back_can_be_cancelled,
+                claim {
+                    what_waits_of_a_task_is_claimed_wherever_it_is,
+                    a_claimed_message_comes_as_it_was_sent,
+                    a_claim_takes_nothing_else,
+                    what_is_in_flight_or_dead_is_not_claimed,
+                    an_acked_claim_never_returns,
+                    a_claim_is_settled_whole,
+                    a_claim_keeps_the_count,
+                    a_claimed_message_can_be_started,
+                    a_message_claimed_before_it_is_due_is_parked_when_it_goes_back,
+                    a_message_claimed_before_it_is_due_outlives_its_consumer,
+                    a_message_that_became_due_meanwhile_is_ready_when_it_goes_back,
+                    a_message_parked_again_can_be_claimed,
+                    a_message_handed_back_can_be_claimed,
+                    claimed_by_two_at_once_it_goes_to_one,
+                    a_consumer_whose_lease_ran_out_claims_nothing,
+                    many_messages_are_claimed_in_steps,
                 }
                 dead {
                     a_dead_letter_tells_all_about_its_message,

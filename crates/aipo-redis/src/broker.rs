@@ -107,10 +107,6 @@ impl Broker for RedisBroker {
         self.0.locate(ids).await
     }
 
-    async fn cancel(&self, ids: &[TaskId]) -> Result<Vec<bool>> {
-        self.0.cancel(ids).await
-    }
-
     async fn parked(&self, queues: &[QueueName], limit: usize) -> Result<Vec<Parked>> {
         let keys = &self.0.keys;
         // A queue that is named twice is still one.

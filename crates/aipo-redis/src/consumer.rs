@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aipo_core::store::{Consumer, Delivery, DeliveryTag, Fetch, Settled, Settlement};
-use aipo_core::{QueueName, Result};
+use aipo_core::{QueueName, Result, TaskId};
 use async_trait::async_trait;
 use redis::Value;
 
@@ -40,6 +40,10 @@ impl RedisConsumer {
 impl Consumer for RedisConsumer {
     async fn fetch(&self, request: Fetch) -> Result<Vec<Delivery>> {
         self.source.fetch(request).await
+    }
+
+    async fn claim(&self, ids: &[TaskId]) -> Result<Vec<Delivery>> {
+        self.source.claim(ids).await
     }
 
     async fn start(&self, tags: &[DeliveryTag]) -> Result<()> {

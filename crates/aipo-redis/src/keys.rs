@@ -22,7 +22,7 @@
 //! |---|---|---|
 //! | `aipo:queues` | set | the queues that exist |
 //! | `aipo:consumers` | zset | id of a consumer, by the end of its lease |
-//! | `aipo:consumer:{id}` | hash | `name`, `steps`, `queue:{n}`, `list:{lane}`, `floor`; what it holds as `{lane}:{started}:{number}`, and `started:{number}` for what was started later |
+//! | `aipo:consumer:{id}` | hash | `name`, `steps`, `queue:{n}`, `list:{lane}`, `floor`; what it holds as `{lane}:{started}:{number}`, `started:{number}` for what was started later, `parked:{number}` for what was parked when it was claimed |
 //! | `aipo:parked:{queue}` | zset | messages that are not due, by due time |
 //! | `aipo:parked-number` | string | the number of the last parked message |
 //! | `aipo:dead`, `aipo:dead:{queue}` | zset | ids of dead letters: all, and of one queue |
@@ -189,6 +189,12 @@ pub(crate) fn parked_message(member: &[u8]) -> &[u8] {
         .splitn(3, |byte| *byte == b':')
         .nth(2)
         .unwrap_or_default()
+}
+
+/// The step in such a member.
+pub(crate) fn parked_step(member: &[u8]) -> Option<u8> {
+    let step = member.splitn(3, |byte| *byte == b':').nth(1)?;
+    std::str::from_utf8(step).ok()?.parse().ok()
 }
 
 #[cfg(test)]

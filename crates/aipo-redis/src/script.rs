@@ -39,6 +39,12 @@ pub(crate) static ADD_QUEUES: Script = script!(
 );
 pub(crate) static FETCH: Script =
     script!("shared/time", "shared/lease", "shared/deliveries", "fetch");
+pub(crate) static CLAIM: Script = script!(
+    "shared/time",
+    "shared/lease",
+    "shared/parked_before",
+    "claim"
+);
 pub(crate) static PARK: Script = script!("shared/time", "shared/lease", "park");
 pub(crate) static START: Script = script!("shared/time", "shared/lease", "start");
 pub(crate) static SETTLE: Script = script!(
@@ -50,6 +56,7 @@ pub(crate) static SETTLE: Script = script!(
     "shared/chord",
     "shared/fact",
     "shared/step",
+    "shared/parked_before",
     "settle"
 );
 pub(crate) static ADVANCE: Script = script!(
@@ -70,12 +77,14 @@ pub(crate) static CLOSE: Script = script!(
     "shared/time",
     "shared/lease",
     "shared/deliveries",
+    "shared/parked_before",
     "shared/hand_back",
     "close"
 );
 pub(crate) static RECOVER: Script = script!(
     "shared/time",
     "shared/deliveries",
+    "shared/parked_before",
     "shared/hand_back",
     "recover"
 );
@@ -83,9 +92,9 @@ pub(crate) static RECOVER: Script = script!(
 pub(crate) static QUEUES: Script = script!("shared/time", "queues");
 pub(crate) static PARKED: Script = script!("shared/time", "parked");
 pub(crate) static PURGE: Script = script!("purge");
-pub(crate) static SEARCH: Script = script!("search");
-pub(crate) static SEARCH_HELD: Script = script!("search_held");
-pub(crate) static SEARCH_DEAD: Script = script!("search_dead");
+pub(crate) static SEARCH: Script = script!("shared/named", "search");
+pub(crate) static SEARCH_HELD: Script = script!("shared/named", "search_held");
+pub(crate) static SEARCH_DEAD: Script = script!("shared/named", "search_dead");
 pub(crate) static DEAD_LETTERS: Script = script!("dead_letters");
 pub(crate) static REDRIVE: Script = script!("shared/deliveries", "redrive");
 pub(crate) static DISCARD: Script = script!("discard");

@@ -17,7 +17,7 @@ pub(crate) struct Source {
     pub(crate) handle: Arc<Handle>,
     pub(crate) id: String,
     lanes: Mutex<Arc<Lanes>>,
-    /// Held while queues are set.
+    /// Held while the lanes change.
     setting: tokio::sync::Mutex<()>,
     /// The number of the last entry of the log of what was revoked, as of the last fetch.
     pub(crate) last_revoked: AtomicU64,
@@ -61,11 +61,22 @@ impl Lanes {
                 lanes.known.push(queue);
             }
         }
-        if lanes.known.len() * keys.steps.len() > usize::from(u16::MAX) {
+        lanes.checked(keys)
+    }
+
+    /// The same consumer with one more queue that it can hold messages of.
+    fn knowing(&self, keys: &Keys, queue: QueueName) -> Result<Self> {
+        let mut lanes = self.clone();
+        lanes.known.push(queue);
+        lanes.checked(keys)
+    }
+
+    fn checked(self, keys: &Keys) -> Result<Self> {
+        if self.known.len() * keys.steps.len() > usize::from(u16::MAX) {
             let message = "a consumer can't take from so many queues";
-            return Err(Error::new(ErrorKind::TooLarge, message).with("queues", lanes.known.len()));
+            return Err(Error::new(ErrorKind::TooLarge, message).with("queues", self.known.len()));
         }
-        Ok(lanes)
+        Ok(self)
     }
 }
 
@@ -134,6 +145,22 @@ impl Source {
         let _alone = self.setting.lock().await;
         let before = self.lanes();
         let lanes = before.taking(&self.handle.keys, queues)?;
+        self.set_lanes(&before, lanes).await
+    }
+
+    /// The place of a queue, which is known from then on if it was not.
+    pub(crate) async fn place_of(&self, queue: &QueueName) -> Result<usize> {
+        let _alone = self.setting.lock().await;
+        let before = self.lanes();
+        if let Some(place) = before.known.iter().position(|known| known == queue) {
+            return Ok(place);
+        }
+        let lanes = before.knowing(&self.handle.keys, queue.clone())?;
+        self.set_lanes(&before, lanes).await?;
+        Ok(before.known.len())
+    }
+
+    async fn set_lanes(&self, before: &Lanes, lanes: Lanes) -> Result<()> {
         let first = before.known.len();
         let call = self.queues_call(&ADD_QUEUES, first, &lanes.known[first..]);
         self.run_held(&ADD_QUEUES, &call).await?;

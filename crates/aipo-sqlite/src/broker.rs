@@ -124,19 +124,6 @@ impl Broker for SqliteBroker {
         self.0.reader.read(locate).await
     }
 
-    async fn cancel(&self, ids: &[TaskId]) -> Result<Vec<bool>> {
-        let ids = ids.to_vec();
-        let weight = Weight {
-            rows: ids.len(),
-            bytes: 0,
-        };
-        let run = move |batch: &mut Batch<'_>| {
-            let cancelled = ids.iter().map(|id| message::cancel(batch, id));
-            Ok(Ok(cancelled.collect::<rusqlite::Result<_>>()?))
-        };
-        self.0.writer.call(weight, run).await
-    }
-
     async fn parked(&self, queues: &[QueueName], limit: usize) -> Result<Vec<Parked>> {
         let queues = queues.to_vec();
         let now_ms = now_ms(&self.0.clock);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use aipo_core::store::{
     Consumer, Delivery, DeliveryTag, Fetch, ResultRecord, Settled, Settlement, Step, Verdict,
 };
-use aipo_core::{QueueName, Result};
+use aipo_core::{QueueName, Result, TaskId};
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::batch::{Batch, Outcome};
 use crate::chords;
 use crate::error::{closed, lease_lost};
-use crate::fetch::{FetchJob, MAX_FETCH, Source, Taken, queue_ids};
+use crate::fetch::{FetchJob, MAX_FETCH, Source, Taken, claim, queue_ids};
 use crate::handle::Handle;
 use crate::message::{self, Hold, NewMessage};
 use crate::results;
@@ -122,6 +122,18 @@ impl Consumer for SqliteConsumer {
             let deadline = deadline.unwrap_or_else(|| Instant::now() + A_LONG_TIME);
             taken = self.ask(&source, request, Some(deadline)).await?;
         }
+        taken.into_iter().map(Taken::decode).collect()
+    }
+
+    async fn claim(&self, ids: &[TaskId]) -> Result<Vec<Delivery>> {
+        let source = self.source().clone();
+        let ids = ids.to_vec();
+        let weight = Weight {
+            rows: ids.len(),
+            ..Weight::SMALL
+        };
+        let run = move |batch: &mut Batch<'_>| claim(batch, &source, &ids);
+        let taken = self.handle.writer.call(weight, run).await?;
         taken.into_iter().map(Taken::decode).collect()
     }
 

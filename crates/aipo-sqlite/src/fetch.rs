@@ -2,21 +2,21 @@
 //!
 //! Every queue has its ready messages in order, so a fetch reads the heads of its queues and merges
 //! them: the most urgent first, and queues of equal standing in turn. It reads about as many entries
-//! as it takes messages, whatever else is waiting.
+//! as it takes messages, whatever else is waiting. A claim takes by task instead, which is an index of its own.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use aipo_core::store::Delivery;
-use aipo_core::{QueueName, Result};
-use rusqlite::{Connection, params};
+use aipo_core::{QueueName, Result, TaskId};
+use rusqlite::{CachedStatement, Connection, params};
 use tokio::sync::oneshot;
 
 use crate::batch::{Batch, News, Outcome, Place, QueueId, earliest_due};
 use crate::consumer::has_lease;
 use crate::error::lease_lost;
-use crate::message::{Hold, StoredEnvelope, promote};
+use crate::message::{Hold, StoredEnvelope, leave_line, of_task, promote};
 
 /// Messages in one answer at most, so that a transaction stays short.
 pub(crate) const MAX_FETCH: usize = 4_096;
@@ -167,48 +167,101 @@ impl FetchJob {
             promote(batch, queue, MAX_PROMOTE)?;
         }
         let mut merge = Merge::new(source, self.max.min(room));
-        let mut read = batch
-            .prepared("SELECT deliveries, headers, properties, body FROM message WHERE seq = ?1")?;
-        let mut insert = batch.prepared(
-            "INSERT INTO in_flight (consumer, seq, epoch, queue, deliveries, started)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?;
-        let epoch = source.progress.epoch.fetch_add(1, Ordering::Relaxed);
-        let mut taken = Vec::new();
-        let mut bytes = 0;
-        while bytes < MAX_FETCH_BYTES
+        let mut taking = Taking::new(batch, source)?;
+        while !taking.is_full()
             && let Some((head, seq)) = merge.next(batch)?
         {
             let (queue, ref name) = source.queues[head];
-            let (mut deliveries, envelope) = read.query_row([seq], |row| {
-                let envelope = StoredEnvelope {
-                    headers: row.get(1)?,
-                    properties: row.get(2)?,
-                    body: row.get(3)?,
-                };
-                Ok((row.get::<_, u32>(0)?, envelope))
-            })?;
-            let started = taken.len() < self.started && deliveries == 0;
-            deliveries = deliveries.saturating_add(u32::from(started));
-            insert.execute(params![
-                source.consumer,
-                seq,
-                epoch,
-                queue,
-                deliveries,
-                started
-            ])?;
-            bytes += envelope.headers.len() + envelope.body.len();
-            taken.push(Taken {
-                hold: Hold { seq, epoch },
-                queue: name.clone(),
-                deliveries,
-                started,
-                envelope,
-            });
+            let starts = taking.taken.len() < self.started;
+            taking.take(seq, queue, name, starts)?;
         }
         merge.finish(batch)?;
-        Ok(Ok(taken))
+        Ok(Ok(taking.taken))
+    }
+}
+
+/// Moves what waits of these tasks to in flight, ready or parked, as one step with everything else in the transaction.
+pub(crate) fn claim(batch: &mut Batch<'_>, source: &Source, ids: &[TaskId]) -> Outcome<Vec<Taken>> {
+    if !has_lease(batch.conn(), source.consumer, batch.now_ms)? {
+        return Ok(Err(lease_lost(source.consumer)));
+    }
+    let mut taking = Taking::new(batch, source)?;
+    for id in ids {
+        for message in of_task(batch, id)? {
+            if taking.is_full() {
+                return Ok(Ok(taking.taken));
+            }
+            if leave_line(batch, &message)? {
+                taking.take(message.seq, message.queue, &message.queue_name, false)?;
+            }
+        }
+    }
+    Ok(Ok(taking.taken))
+}
+
+/// Puts messages that have left their places in flight, and reads them.
+struct Taking<'b> {
+    read: CachedStatement<'b>,
+    insert: CachedStatement<'b>,
+    consumer: i64,
+    epoch: u16,
+    taken: Vec<Taken>,
+    bytes: usize,
+}
+
+impl<'b> Taking<'b> {
+    fn new(batch: &Batch<'b>, source: &Source) -> rusqlite::Result<Self> {
+        Ok(Self {
+            read: batch.prepared(
+                "SELECT deliveries, headers, properties, body FROM message WHERE seq = ?1",
+            )?,
+            insert: batch.prepared(
+                "INSERT INTO in_flight (consumer, seq, epoch, queue, deliveries, started)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?,
+            consumer: source.consumer,
+            epoch: source.progress.epoch.fetch_add(1, Ordering::Relaxed),
+            taken: Vec::new(),
+            bytes: 0,
+        })
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= MAX_FETCH_BYTES || self.taken.len() >= MAX_FETCH
+    }
+
+    /// `starts` counts it as started, unless it was started before.
+    fn take(
+        &mut self,
+        seq: i64,
+        queue: QueueId,
+        name: &QueueName,
+        starts: bool,
+    ) -> rusqlite::Result<()> {
+        let (mut deliveries, envelope) = self.read.query_row([seq], |row| {
+            let envelope = StoredEnvelope {
+                headers: row.get(1)?,
+                properties: row.get(2)?,
+                body: row.get(3)?,
+            };
+            Ok((row.get::<_, u32>(0)?, envelope))
+        })?;
+        let started = starts && deliveries == 0;
+        deliveries = deliveries.saturating_add(u32::from(started));
+        let Self {
+            consumer, epoch, ..
+        } = *self;
+        self.insert
+            .execute(params![consumer, seq, epoch, queue, deliveries, started])?;
+        self.bytes += envelope.headers.len() + envelope.body.len();
+        self.taken.push(Taken {
+            hold: Hold { seq, epoch },
+            queue: name.clone(),
+            deliveries,
+            started,
+            envelope,
+        });
+        Ok(())
     }
 }
 

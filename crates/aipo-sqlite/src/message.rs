@@ -10,6 +10,7 @@
 //!          ▲                                             (from in flight)
 //!          └────────────────────── park ──────────────────────┘
 //! ```
+//! A claim (`fetch.rs`) takes from ready and parked alike. What is not due goes back to parked and not to ready.
 //!
 //! Each move changes the two tables of places and the counts together, in the transaction that it
 //! is given; so after every commit a message is in exactly one place.
@@ -167,8 +168,7 @@ pub(crate) fn insert(batch: &mut Batch<'_>, messages: &[NewMessage]) -> rusqlite
          VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8)",
     )?;
     let mut insert_ready = batch.prepared(INSERT_READY)?;
-    let mut insert_parked = batch
-        .prepared("INSERT INTO parked (queue, due_ms, seq, priority) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert_parked = batch.prepared(INSERT_PARKED)?;
     for message in messages {
         let queue = batch.queue(&message.queue)?;
         let seq = batch.next_seq()?;
@@ -199,6 +199,8 @@ pub(crate) fn insert(batch: &mut Batch<'_>, messages: &[NewMessage]) -> rusqlite
 }
 
 const INSERT_READY: &str = "INSERT INTO ready (queue, priority, seq) VALUES (?1, ?2, ?3)";
+const INSERT_PARKED: &str =
+    "INSERT INTO parked (queue, due_ms, seq, priority) VALUES (?1, ?2, ?3, ?4)";
 
 /// Moves parked messages of a queue whose time has come to the ready ones, the earliest first and
 /// at most `limit`. They keep their place in line, which is that of their publication.
@@ -260,9 +262,7 @@ pub(crate) fn release(batch: &mut Batch<'_>, held: &Held) -> rusqlite::Result<()
     batch
         .prepared("UPDATE message SET deliveries = ?2 WHERE seq = ?1 AND deliveries <> ?2")?
         .execute(params![held.seq, held.deliveries_before()])?;
-    make_ready(batch, held.seq)?;
-    batch.count(held.queue, Some(Place::InFlight), Some(Place::Ready), 1);
-    Ok(())
+    line_up(batch, held.seq, Place::InFlight)
 }
 
 /// In flight → parked until then, with a start that was counted taken back; → ready when that is past.
@@ -270,26 +270,16 @@ pub(crate) fn park(batch: &mut Batch<'_>, held: &Held, until_ms: i64) -> rusqlit
     if until_ms <= batch.now_ms {
         return release(batch, held);
     }
-    batch.note_parking(held.queue, until_ms)?;
     batch
         .prepared("UPDATE message SET deliveries = ?2, due_ms = ?3 WHERE seq = ?1")?
         .execute(params![held.seq, held.deliveries_before(), until_ms])?;
-    batch
-        .prepared(
-            "INSERT INTO parked (queue, due_ms, seq, priority)
-             SELECT queue, due_ms, seq, priority FROM message WHERE seq = ?1",
-        )?
-        .execute([held.seq])?;
-    batch.count(held.queue, Some(Place::InFlight), Some(Place::Parked), 1);
-    Ok(())
+    line_up(batch, held.seq, Place::InFlight)
 }
 
 /// In flight → ready, at the end of the line.
 pub(crate) fn requeue(batch: &mut Batch<'_>, held: &Held) -> rusqlite::Result<()> {
     let seq = renumber(batch, held.seq, held.deliveries)?;
-    make_ready(batch, seq)?;
-    batch.count(held.queue, Some(Place::InFlight), Some(Place::Ready), 1);
-    Ok(())
+    line_up(batch, seq, Place::InFlight)
 }
 
 /// In flight → dead.
@@ -305,12 +295,17 @@ pub(crate) fn bury(batch: &mut Batch<'_>, held: &Held, reason: &str) -> rusqlite
 /// All that a consumer has in flight → ready, at the old places in line and with the counts as
 /// they are. Says how many they were.
 pub(crate) fn return_all(batch: &mut Batch<'_>, consumer: i64) -> rusqlite::Result<usize> {
-    let mut per_queue = batch
-        .prepared("SELECT queue, count(*) FROM in_flight WHERE consumer = ?1 GROUP BY queue")?;
-    let per_queue: Vec<(QueueId, usize)> = per_queue
-        .query_map([consumer], |row| Ok((row.get(0)?, row.get(1)?)))?
+    let mut groups = batch.prepared(
+        "SELECT in_flight.queue, coalesce(message.due_ms > ?2, 0) AS is_early, count(*), min(message.due_ms)
+         FROM in_flight CROSS JOIN message ON message.seq = in_flight.seq
+         WHERE in_flight.consumer = ?1 GROUP BY in_flight.queue, is_early",
+    )?;
+    let groups: Vec<(QueueId, bool, usize, Option<i64>)> = groups
+        .query_map(params![consumer, batch.now_ms], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?
         .collect::<rusqlite::Result<_>>()?;
-    if per_queue.is_empty() {
+    if groups.is_empty() {
         return Ok(0);
     }
     batch
@@ -320,31 +315,44 @@ pub(crate) fn return_all(batch: &mut Batch<'_>, consumer: i64) -> rusqlite::Resu
              WHERE message.seq = held.seq AND message.deliveries <> held.deliveries",
         )?
         .execute([consumer])?;
+    for &(queue, is_early, messages, first_due_ms) in &groups {
+        let place = match first_due_ms.filter(|_| is_early) {
+            Some(due_ms) => {
+                batch.note_parking(queue, due_ms)?;
+                Place::Parked
+            }
+            None => Place::Ready,
+        };
+        batch.count(queue, Some(Place::InFlight), Some(place), messages);
+    }
     batch
         .prepared(
             "INSERT INTO ready (queue, priority, seq)
              SELECT message.queue, message.priority, message.seq
              FROM in_flight CROSS JOIN message ON message.seq = in_flight.seq
-             WHERE in_flight.consumer = ?1",
+             WHERE in_flight.consumer = ?1 AND (message.due_ms IS NULL OR message.due_ms <= ?2)",
         )?
-        .execute([consumer])?;
-    let returned = batch
+        .execute(params![consumer, batch.now_ms])?;
+    batch
+        .prepared(
+            "INSERT INTO parked (queue, due_ms, seq, priority)
+             SELECT message.queue, message.due_ms, message.seq, message.priority
+             FROM in_flight CROSS JOIN message ON message.seq = in_flight.seq
+             WHERE in_flight.consumer = ?1 AND message.due_ms > ?2",
+        )?
+        .execute(params![consumer, batch.now_ms])?;
+    batch
         .prepared("DELETE FROM in_flight WHERE consumer = ?1")?
-        .execute([consumer])?;
-    for (queue, messages) in per_queue {
-        batch.count(queue, Some(Place::InFlight), Some(Place::Ready), messages);
-    }
-    Ok(returned)
+        .execute([consumer])
 }
 
 /// Dead → ready, at the end of the line and with its count at zero; `false` when it is not dead.
 pub(crate) fn redrive(batch: &mut Batch<'_>, seq: i64) -> rusqlite::Result<bool> {
-    let Some(queue) = exhume(batch, seq)? else {
+    if exhume(batch, seq)?.is_none() {
         return Ok(false);
-    };
+    }
     let seq = renumber(batch, seq, 0)?;
-    make_ready(batch, seq)?;
-    batch.count(queue, Some(Place::Dead), Some(Place::Ready), 1);
+    line_up(batch, seq, Place::Dead)?;
     Ok(true)
 }
 
@@ -396,32 +404,56 @@ pub(crate) fn purge(
     Ok(purged)
 }
 
-/// Ready and parked → gone: all of a task. Says whether there was one.
-pub(crate) fn cancel(batch: &mut Batch<'_>, task_id: &TaskId) -> rusqlite::Result<bool> {
-    let of_task: Vec<(i64, QueueId, u8, Option<i64>)> = batch
-        .prepared("SELECT seq, queue, priority, due_ms FROM message WHERE task_id = ?1")?
-        .query_map([task_id.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+/// A message of a task, wherever it is.
+pub(crate) struct OfTask {
+    pub(crate) seq: i64,
+    pub(crate) queue: QueueId,
+    pub(crate) queue_name: QueueName,
+    priority: u8,
+    due_ms: Option<i64>,
+}
+
+pub(crate) fn of_task(batch: &Batch<'_>, id: &TaskId) -> rusqlite::Result<Vec<OfTask>> {
+    batch
+        .prepared(
+            "SELECT seq, queue, name, priority, due_ms
+             FROM message CROSS JOIN queue ON queue.id = message.queue
+             WHERE task_id = ?1 ORDER BY seq",
+        )?
+        .query_map([id.as_str()], |row| {
+            Ok(OfTask {
+                seq: row.get(0)?,
+                queue: row.get(1)?,
+                queue_name: row.get_ref(2)?.as_str()?.into(),
+                priority: row.get(3)?,
+                due_ms: row.get(4)?,
+            })
         })?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut cancelled = false;
-    for (seq, queue, priority, due_ms) in of_task {
-        let ready = batch
-            .prepared("DELETE FROM ready WHERE queue = ?1 AND priority = ?2 AND seq = ?3")?
-            .execute(params![queue, priority, seq])?;
-        let parked = batch
-            .prepared("DELETE FROM parked WHERE queue = ?1 AND due_ms = ?2 AND seq = ?3")?
-            .execute(params![queue, due_ms, seq])?;
-        let place = match (ready, parked) {
-            (1, _) => Place::Ready,
-            (_, 1) => Place::Parked,
-            _ => continue,
-        };
-        delete(batch, seq)?;
-        batch.count(queue, Some(place), None, 1);
-        cancelled = true;
-    }
-    Ok(cancelled)
+        .collect()
+}
+
+/// Ready and parked → in flight, of which the row comes next. Says whether it was there.
+pub(crate) fn leave_line(batch: &mut Batch<'_>, message: &OfTask) -> rusqlite::Result<bool> {
+    let OfTask {
+        seq,
+        queue,
+        priority,
+        due_ms,
+        ..
+    } = message;
+    let ready = batch
+        .prepared("DELETE FROM ready WHERE queue = ?1 AND priority = ?2 AND seq = ?3")?
+        .execute(params![queue, priority, seq])?;
+    let parked = batch
+        .prepared("DELETE FROM parked WHERE queue = ?1 AND due_ms = ?2 AND seq = ?3")?
+        .execute(params![queue, due_ms, seq])?;
+    let place = match (ready, parked) {
+        (1, _) => Place::Ready,
+        (_, 1) => Place::Parked,
+        _ => return Ok(false),
+    };
+    batch.count(*queue, Some(place), Some(Place::InFlight), 1);
+    Ok(true)
 }
 
 fn exhume(batch: &mut Batch<'_>, seq: i64) -> rusqlite::Result<Option<QueueId>> {
@@ -431,13 +463,27 @@ fn exhume(batch: &mut Batch<'_>, seq: i64) -> rusqlite::Result<Option<QueueId>> 
         .optional()
 }
 
-fn make_ready(batch: &mut Batch<'_>, seq: i64) -> rusqlite::Result<()> {
-    batch
-        .prepared(
-            "INSERT INTO ready (queue, priority, seq)
-             SELECT queue, priority, seq FROM message WHERE seq = ?1",
-        )?
-        .execute([seq])?;
+/// → ready, at the place in line that its number says, or → parked when its time lies ahead.
+fn line_up(batch: &mut Batch<'_>, seq: i64, from: Place) -> rusqlite::Result<()> {
+    let (queue, priority, due_ms): (QueueId, u8, Option<i64>) = batch
+        .prepared("SELECT queue, priority, due_ms FROM message WHERE seq = ?1")?
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let place = match due_ms.filter(|&due_ms| due_ms > batch.now_ms) {
+        None => {
+            batch
+                .prepared(INSERT_READY)?
+                .execute(params![queue, priority, seq])?;
+            Place::Ready
+        }
+        Some(due_ms) => {
+            batch.note_parking(queue, due_ms)?;
+            batch
+                .prepared(INSERT_PARKED)?
+                .execute(params![queue, due_ms, seq, priority])?;
+            Place::Parked
+        }
+    };
+    batch.count(queue, Some(from), Some(place), 1);
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! Revoking: cancelling tasks that are already sent.
 //!
-//! What waits in a queue is taken out of it where the store can find it. For what runs, is on its way or was not
-//! found, an entry in the log `revoked` of the state store is left. Workers keep a copy of that log: a fetch
-//! tells whether the copy is current ([`Consumer::last_revoked`](aipo_core::store::Consumer::last_revoked)), so a
-//! revoke is never missed and costs nothing while there is none.
+//! First an entry in the log `revoked` of the state store is left: for what runs, is on its way or is not found. Then what
+//! waits in a queue is ended at once, with all that follows from it, where the store can find it (`worker/ending.rs`).
+//!
+//! Workers keep a copy of that log: a fetch tells whether the copy is current
+//! ([`Consumer::last_revoked`](aipo_core::store::Consumer::last_revoked)), so a revoke is never missed and costs nothing
+//! while there is none.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +21,7 @@ use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
 use crate::App;
+use crate::worker::end_waiting;
 
 /// How long a revoke is remembered. Celery's `CELERY_WORKER_REVOKE_EXPIRES`.
 const REMEMBERED: Duration = Duration::from_secs(10_800);
@@ -67,6 +70,9 @@ enum What {
 impl App {
     /// Cancels tasks: they end as `REVOKED` and will not start. Works with no worker up.
     ///
+    /// With one that waits ends what would have come after it: the rest of its chain as `REVOKED` too, and its part of a
+    /// chord, whose body then fails once a worker finishes the chord.
+    ///
     /// # Errors
     /// What the store answers.
     pub async fn revoke(&self, ids: &[TaskId], what: Revoke) -> Result<()> {
@@ -80,19 +86,20 @@ impl App {
     pub(crate) async fn record_revoke(&self, ids: &[TaskId], what: Revoke) -> Result<()> {
         self.remember_revoked(ids.iter().cloned().map(What::Task), what, REMEMBERED)
             .await?;
-        // The entries come first: a message that a worker takes between the two steps is caught by them.
-        let cancelled = match self.store().broker.cancel(ids).await {
-            Ok(cancelled) => cancelled,
-            // More waits than this store searches; what is meant is dropped when its turn comes.
-            Err(error) if error.kind() == ErrorKind::TooLarge => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let cancelled = ids
-            .iter()
-            .zip(cancelled)
-            .filter(|(_, was_there)| *was_there);
-        let ids: Vec<TaskId> = cancelled.map(|(id, _)| id.clone()).collect();
-        self.store_revoked(&ids).await
+        self.end_waiting(ids).await
+    }
+
+    /// Ends what waits of tasks whose revoke is remembered, as far as that is possible now. The entries come first: a
+    /// message that a worker takes between the two steps is caught by them.
+    pub(crate) async fn end_waiting(&self, ids: &[TaskId]) -> Result<()> {
+        match end_waiting(self, ids).await {
+            // More waits than this store searches, or it took too long; what is meant is dropped when its turn comes.
+            Err(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::LeaseLost) => {
+                tracing::debug!(%error, "revoked tasks that wait end when their turn comes");
+                Ok(())
+            }
+            answer => answer,
+        }
     }
 
     /// Cancels all tasks that carry one of `values` as the stamp `name`, as they come to a worker, and for

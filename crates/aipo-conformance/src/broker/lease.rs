@@ -26,6 +26,7 @@ async fn assert_fenced(consumer: &Holder) {
             "start",
             consumer.start(&[aipo_core::store::DeliveryTag(1)]).await,
         ),
+        ("claim", consumer.claim(&["a".into()]).await.map(drop)),
         ("renew", consumer.renew().await),
         ("set_queues", consumer.set_queues(vec!["q".into()]).await),
         ("close", consumer.close().await),

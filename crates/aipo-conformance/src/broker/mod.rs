@@ -1,7 +1,7 @@
 //! Cases for [`Broker`](aipo_core::store::Broker) and [`Consumer`](aipo_core::store::Consumer).
 
 pub mod admin;
-pub mod cancel;
+pub mod claim;
 pub mod count;
 pub mod dead;
 pub mod fetch;

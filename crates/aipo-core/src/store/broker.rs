@@ -7,6 +7,7 @@
 //!              ▼  when due │    settle: release, requeue;      │ settle: dead letter
 //!            parked ───────┘    recover, after the lease ◀─────┴──────────────────────▶ dead
 //! ```
+//! [`Consumer::claim`] takes named messages, ready or parked, past the line: for those who end what nobody has begun.
 //!
 //! # Leases
 //! A [`Consumer`] holds one lease for all that it has in flight and renews it with one call, however
@@ -19,7 +20,8 @@
 //! # Order
 //! Within a priority messages come in the order of their publication. What is released, recovered or
 //! left by a consumer that closes goes back before the line, in its old order; what is requeued or
-//! redriven goes to its end. Where a parked message stands once it is due is the store's choice.
+//! redriven goes to its end. Where a parked message stands once it is due is the store's choice, and so it is of one
+//! that was claimed and comes back.
 //!
 //! # Counting deliveries
 //! A message's count goes up when it is *started*, before the code runs, so a message that kills its
@@ -69,10 +71,6 @@ pub trait Broker: Send + Sync + 'static {
     /// messages of one task a living one is told before a dead one.
     async fn locate(&self, ids: &[TaskId]) -> Result<Vec<Option<Location>>>;
 
-    /// Takes the ready and parked messages of these tasks out of their queues, for good, and says for
-    /// each task whether there was one. What is in flight or dead stays.
-    async fn cancel(&self, ids: &[TaskId]) -> Result<Vec<bool>>;
-
     /// The messages that are parked for one of these queues, the next one that is due first, at most `limit`.
     /// One whose time has come is ready, and not among them.
     async fn parked(&self, queues: &[QueueName], limit: usize) -> Result<Vec<Parked>>;
@@ -112,6 +110,23 @@ pub trait Consumer: Send + Sync + 'static {
     /// Dropping the future loses nothing: what it had taken is handed back as by
     /// [`Verdict::Release`]. The same holds for a fetch that answers an error.
     async fn fetch(&self, request: Fetch) -> Result<Vec<Delivery>>;
+
+    /// Takes the messages of these tasks that wait, ready or parked, in whatever queue.
+    ///
+    /// - A message moves from its queue to in flight in one atomic step; of two consumers that claim it one gets it.
+    /// - What is in flight or dead stays where it is. Nothing is counted as started.
+    /// - As many come as the store takes at once: all of a few, and none only when none of them waits. Whoever
+    ///   wants all of many asks until none comes.
+    /// - A message that is not due is parked again until its time, however it goes back to its queue.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) when more waits than the store searches, as with
+    /// [`Broker::locate`].
+    ///
+    /// # Cancel safety
+    /// Dropped or failed, it may have taken messages. They stay in flight until the consumer is closed or its
+    /// lease runs out.
+    async fn claim(&self, ids: &[TaskId]) -> Result<Vec<Delivery>>;
 
     /// Counts the start of messages that were fetched uncounted, before they run.
     ///

@@ -11,7 +11,7 @@ if ARGV[4] == '1' then
   end
   redis.call('ZADD', KEYS[1], '-inf', ARGV[1])
 end
-local _, left = hand_back(KEYS[2], tonumber(ARGV[3]))
+local _, left = hand_back(KEYS[2], tonumber(ARGV[3]), now)
 if left == 0 then
   redis.call('ZREM', KEYS[1], ARGV[1])
   redis.call('DEL', KEYS[2])

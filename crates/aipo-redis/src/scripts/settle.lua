@@ -42,8 +42,14 @@ for _ = 1, tonumber(ARGV[7]) do
       redis.call('HDEL', consumer, field)
     end
   end
+  -- Where it was parked, if it was claimed from there.
+  local place = false
   if is_held and later ~= '' then
-    redis.call('HDEL', consumer, later)
+    local noted = 'parked:' .. string.match(field, '%d+$')
+    if verdict == 'R' or verdict == 'Q' then
+      place = redis.call('HGET', consumer, noted)
+    end
+    redis.call('HDEL', consumer, later, noted)
   end
   answers[#answers + 1] = is_held and '1' or '0'
 
@@ -68,7 +74,9 @@ for _ = 1, tonumber(ARGV[7]) do
     local list = redis.call('HGET', consumer, 'list:' .. lane)
     if verdict == 'R' then
       -- As it came: whatever start was counted is taken back.
-      released[#released + 1] = { list, raw }
+      if not park_again(place, raw, now) then
+        released[#released + 1] = { list, raw }
+      end
     elseif verdict == 'P' then
       publish(list, parked, KEYS[5], step, due, raw, now)
     else
@@ -77,7 +85,10 @@ for _ = 1, tonumber(ARGV[7]) do
         count = count + 1
       end
       if verdict == 'Q' then
-        redis.call('LPUSH', list, with_deliveries(bare, count))
+        local again = with_deliveries(bare, count)
+        if not park_again(place, again, now) then
+          redis.call('LPUSH', list, again)
+        end
       else
         local steps = tonumber(redis.call('HGET', consumer, 'steps'))
         local queue = redis.call('HGET', consumer, 'queue:' .. math.floor(lane / steps))

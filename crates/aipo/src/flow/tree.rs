@@ -188,16 +188,15 @@ impl App {
             None => ids.push(id.clone()),
         }
         self.remember_revoked_root(root, what).await?;
-        let broker = &self.store().broker;
-        // The entry comes first, as with a single task: what is taken meanwhile is caught by it.
-        let still_held = match broker.cancel(&ids).await {
-            Ok(_) => broker.locate(&ids).await?,
+        self.end_waiting(&ids).await?;
+        let still_held = match self.store().broker.locate(&ids).await {
+            Ok(still_held) => still_held,
             // More waits than this store searches; what is meant is dropped when its turn comes.
             Err(error) if error.kind() == ErrorKind::TooLarge => return Ok(()),
             Err(error) => return Err(error),
         };
         let stored = self.store().results.get(&ids).await?;
-        // What nobody holds and has not ended never will: not sent yet, or just taken out of its queue.
+        // What nobody holds and has not ended never will: it was not sent yet.
         let limit = self.settings().result_read_limit();
         let mut ending = Vec::new();
         for ((id, held), meta) in ids.into_iter().zip(still_held).zip(stored) {

@@ -47,11 +47,6 @@ impl Broker for MemoryBroker {
         Ok(ids.iter().map(|id| data.queues.locate(id, now)).collect())
     }
 
-    async fn cancel(&self, ids: &[TaskId]) -> Result<Vec<bool>> {
-        let mut data = self.0.lock();
-        Ok(ids.iter().map(|id| data.queues.cancel(id)).collect())
-    }
-
     async fn parked(&self, queues: &[QueueName], limit: usize) -> Result<Vec<Parked>> {
         let now = self.0.clock.now();
         Ok(self.0.lock().queues.parked(queues, limit, now))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aipo_core::store::state::REVOKED;
 use aipo_core::store::{Consumer, Delivery, DeliveryTag, Fetch, Settled, Settlement};
-use aipo_core::{QueueName, Result};
+use aipo_core::{QueueName, Result, TaskId};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
@@ -54,6 +54,11 @@ impl Consumer for MemoryConsumer {
                 () = tokio::time::sleep(nap) => {}
             }
         }
+    }
+
+    async fn claim(&self, ids: &[TaskId]) -> Result<Vec<Delivery>> {
+        let now = self.shared.clock.now();
+        self.shared.lock().queues.claim(self.number, ids, now)
     }
 
     async fn start(&self, tags: &[DeliveryTag]) -> Result<()> {

@@ -65,6 +65,8 @@ enum Place {
     InFlight {
         consumer: u64,
         started: bool,
+        /// Until when it was parked, of one that was claimed.
+        due: Option<Timestamp>,
     },
     Dead {
         letter: u64,
@@ -153,6 +155,28 @@ impl Queues {
         Ok(taken)
     }
 
+    /// Takes what waits of these tasks for this consumer, in whatever queue.
+    pub(super) fn claim(
+        &mut self,
+        consumer: u64,
+        ids: &[TaskId],
+        now: Timestamp,
+    ) -> Result<Vec<Delivery>> {
+        self.check_lease(consumer, now)?;
+        let mut claimed = Vec::new();
+        for id in ids {
+            let living = (id.clone(), false, 0)..=(id.clone(), false, u64::MAX);
+            let of_task = self.tasks.range(living);
+            let serials: Vec<u64> = of_task.map(|(.., serial)| *serial).collect();
+            for serial in serials {
+                if self.leave_line(serial) {
+                    claimed.push(self.deliver(serial, consumer, false));
+                }
+            }
+        }
+        Ok(claimed)
+    }
+
     /// When the next parked message of these queues becomes due.
     pub(super) fn next_due(&self, queues: &[QueueName]) -> Option<Timestamp> {
         queues
@@ -212,21 +236,24 @@ impl Queues {
             Verdict::Requeue => {
                 let end = self.next();
                 self.message_mut(serial).order = end;
-                Some(self.hand_back(serial))
+                Some(self.hand_back(serial, now))
             }
             Verdict::Release => {
                 let message = self.message_mut(serial);
                 if let Place::InFlight { started: true, .. } = message.place {
                     message.deliveries -= 1;
                 }
-                Some(self.hand_back(serial))
+                Some(self.hand_back(serial, now))
             }
             Verdict::Park { until } => {
                 let message = self.message_mut(serial);
                 if let Place::InFlight { started: true, .. } = message.place {
                     message.deliveries -= 1;
                 }
-                Some(self.park(serial, until, now))
+                Some(match until > now {
+                    true => self.park(serial, until),
+                    false => self.hand_back(serial, now),
+                })
             }
             Verdict::DeadLetter { reason } => {
                 self.give_up(serial, reason, now);
@@ -261,7 +288,7 @@ impl Queues {
     /// Ends a consumer; the queues that got messages back.
     pub(super) fn close(&mut self, consumer: u64, now: Timestamp) -> Result<Vec<QueueName>> {
         self.check_lease(consumer, now)?;
-        Ok(self.end(consumer))
+        Ok(self.end(consumer, now))
     }
 
     /// Ends the consumers whose lease ran out; the queues that got messages back, one for each message.
@@ -270,7 +297,7 @@ impl Queues {
         while let Some(&(until, consumer)) = self.leases.first()
             && until <= now
         {
-            returned.append(&mut self.end(consumer));
+            returned.append(&mut self.end(consumer, now));
         }
         returned
     }
@@ -352,24 +379,6 @@ impl Queues {
             },
             Place::Dead { .. } => Location::Dead { queue },
         })
-    }
-
-    /// Deletes the messages of a task that nobody holds; whether there was one.
-    pub(super) fn cancel(&mut self, id: &TaskId) -> bool {
-        let living = (id.clone(), false, 0)..=(id.clone(), false, u64::MAX);
-        let serials: Vec<u64> = self
-            .tasks
-            .range(living)
-            .map(|(.., serial)| *serial)
-            .collect();
-        let mut cancelled = false;
-        for serial in serials {
-            if self.leave_line(serial) {
-                self.delete(serial);
-                cancelled = true;
-            }
-        }
-        cancelled
     }
 
     pub(super) fn dead_letters(&self, queue: Option<&QueueName>, limit: usize) -> Vec<DeadLetter> {
@@ -501,7 +510,15 @@ impl Queues {
         let message = self.message_mut(serial);
         let started = started && message.deliveries == 0;
         message.deliveries += u32::from(started);
-        message.place = Place::InFlight { consumer, started };
+        let due = match message.place {
+            Place::Parked { due } => Some(due),
+            _ => None,
+        };
+        message.place = Place::InFlight {
+            consumer,
+            started,
+            due,
+        };
         Delivery {
             tag: DeliveryTag(tag),
             queue: message.queue.clone(),
@@ -511,17 +528,19 @@ impl Queues {
         }
     }
 
-    /// Returns a message in flight to its place in the line.
-    fn hand_back(&mut self, serial: u64) -> QueueName {
+    /// Returns a message in flight to its place in the line, or to where it waits for its time; its queue.
+    fn hand_back(&mut self, serial: u64, now: Timestamp) -> QueueName {
+        if let Place::InFlight { due: Some(due), .. } = self.messages[&serial].place
+            && due > now
+        {
+            return self.park(serial, due);
+        }
         self.queue_mut(serial).in_flight -= 1;
         self.make_ready(serial)
     }
 
     /// Puts a message in flight aside until then; the queue it waits for.
-    fn park(&mut self, serial: u64, until: Timestamp, now: Timestamp) -> QueueName {
-        if until <= now {
-            return self.hand_back(serial);
-        }
+    fn park(&mut self, serial: u64, until: Timestamp) -> QueueName {
         let message = self.message_mut(serial);
         message.place = Place::Parked { due: until };
         let name = message.queue.clone();
@@ -590,7 +609,7 @@ impl Queues {
         self.tasks.remove(&(message.id, dead, serial));
     }
 
-    fn end(&mut self, consumer: u64) -> Vec<QueueName> {
+    fn end(&mut self, consumer: u64, now: Timestamp) -> Vec<QueueName> {
         let holder = self
             .consumers
             .remove(&consumer)
@@ -599,7 +618,7 @@ impl Queues {
         holder
             .held
             .into_values()
-            .map(|serial| self.hand_back(serial))
+            .map(|serial| self.hand_back(serial, now))
             .collect()
     }
 }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::session::Session;
+use crate::App;
 use crate::signals::Signal;
 use crate::task::Context;
 
@@ -64,7 +65,9 @@ pub(crate) fn concluded(session: &Session, cx: &Context, decision: &Decision) {
         (Some(TaskState::Retry), Stored::Exception(failure) | Stored::Told(failure)) => {
             retried(session, cx, failure, decision);
         }
-        (Some(TaskState::Revoked), Stored::Exception(failure)) => revoked(session, cx, failure),
+        (Some(TaskState::Revoked), Stored::Exception(failure)) => {
+            revoked_by_worker(session, cx, failure)
+        }
         _ => not_finished(session, cx, &decision.verdict),
     }
 }
@@ -131,13 +134,19 @@ fn delay(decision: &Decision, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or_default()
 }
 
-fn revoked(session: &Session, cx: &Context, failure: &Failure) {
+/// It was revoked, or has expired, and will not run; also where no worker has it.
+pub(crate) fn revoked(app: &App, cx: &Context, failure: &Failure) {
     let reason = &failure.exception;
     tracing::info!(task.id = %cx.id(), task.name = name(cx), %reason, "task revoked");
-    session.app.signals().send(&Signal::TaskRevoked {
+    app.signals().send(&Signal::TaskRevoked {
         headers: cx.headers(),
         failure,
     });
+}
+
+fn revoked_by_worker(session: &Session, cx: &Context, failure: &Failure) {
+    revoked(&session.app, cx, failure);
+    let reason = &failure.exception;
     session.shared.events.task("task-revoked", || {
         let why = reason.message();
         let terminated = why == "terminated";

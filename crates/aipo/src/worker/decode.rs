@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use aipo_core::message::{Headers, TaskMessage, decode as decode_message};
+use aipo_core::message::{
+    Body, Embed, Headers, TaskMessage, Undecodable, decode as decode_message,
+};
 use aipo_core::store::{Delivery, DeliveryTag};
 use aipo_core::task::{Outcome, Policy, TaskOptions};
 use aipo_core::{QueueName, TaskId};
@@ -73,5 +75,14 @@ pub(crate) fn decode(app: &App, delivery: Delivery) -> Request {
         message,
         policy,
         task,
+    }
+}
+
+/// What a body carries beside the arguments.
+pub(crate) fn embedded(body: &[u8]) -> Result<Embed, Undecodable> {
+    let mut rewritten = Vec::new();
+    match Body::parse_python(body, &mut rewritten) {
+        Ok(body) => Ok(body.2.unwrap_or_default()),
+        Err(error) => Err(Undecodable::Broken(format!("body: {error}"))),
     }
 }

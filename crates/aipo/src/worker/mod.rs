@@ -12,6 +12,7 @@
 //! | `suspect` | starts what was there at two crashes alone, so that nobody is given up for another |
 //! | `session` | one lease and everything that depends on it |
 //! | `chords` | finishes chords whose parts are all done |
+//! | `ending` | ends what waits and was revoked; also without a worker |
 //! | `heartbeat` | renews the lease |
 //! | `maintenance` | brings back what dead workers held, deletes what has expired |
 //! | `tasks` | which run; ends those that were revoked |
@@ -29,6 +30,7 @@ mod backoff;
 mod chords;
 mod commands;
 mod decode;
+mod ending;
 mod events;
 mod fetch;
 mod follow;
@@ -61,6 +63,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use chords::failed_part;
+pub(crate) use ending::end_waiting;
 pub(crate) use follow::then;
 pub(crate) use slots::Slot;
 
@@ -126,7 +129,7 @@ pub(crate) struct Shared {
     /// Whether it greets the others.
     mingle: bool,
     stop: Stop,
-    /// Told when parts of chords were settled.
+    /// Told when parts of chords were settled, or may have been.
     parts: Arc<Notify>,
 }
 

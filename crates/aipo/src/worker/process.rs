@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use aipo_core::TaskState;
-use aipo_core::message::{Body, Embed, TaskMessage, Undecodable, repr_kwargs, repr_tuple};
+use aipo_core::message::{Body, Embed, TaskMessage, repr_kwargs, repr_tuple};
 use aipo_core::store::{Delivery, ResultRecord};
 use aipo_core::task::{Decision, Facts, Outcome, Policy, Stored, decide};
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use serde_json::value::to_raw_value;
 
 use super::announce;
 use super::backoff::Backoff;
-use super::decode::{Request, decode};
+use super::decode::{Request, decode, embedded};
 use super::follow::follow;
 use super::gate;
 use super::run::{AfterRun, after_run, run};
@@ -99,11 +99,9 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot, wait: bool) {
         revoked: session.shared.revoked.of(&headers, now),
         now,
     };
-    let mut rewritten = Vec::new();
-    let (task, embed) = match Body::parse_python(&body, &mut rewritten) {
-        Ok(body) => (task, body.2.unwrap_or_default()),
-        Err(error) => {
-            let broken = Undecodable::Broken(format!("body: {error}"));
+    let (task, embed) = match embedded(&body) {
+        Ok(embed) => (task, embed),
+        Err(broken) => {
             // A message that was refused before has no body, and its own reason.
             let task = task.and(Err(Outcome::Undecodable(broken)));
             (task, Embed::default())
@@ -191,7 +189,7 @@ fn turn(
 }
 
 /// What follows from an outcome.
-fn conclude(outcome: Outcome, cx: &Context, policy: &Policy) -> Decision {
+pub(super) fn conclude(outcome: Outcome, cx: &Context, policy: &Policy) -> Decision {
     let facts = Facts {
         task: cx.name(),
         id: cx.id().as_str(),

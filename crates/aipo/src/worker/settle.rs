@@ -194,7 +194,8 @@ async fn carry_out(
     }
 }
 
-async fn attempt(
+/// Settles a batch, once.
+pub(crate) async fn attempt(
     store: &Store,
     consumer: &dyn Consumer,
     mut batch: Vec<Settlement>,

@@ -9,6 +9,7 @@ mod macros;
 mod memory;
 mod messages;
 mod retry;
+mod revoke;
 mod stores;
 mod worker;
 mod workflow_law;

@@ -33,12 +33,12 @@ const SHARES: [(u32, Make); 33] = [
     }),
     (1, purge),
     (6, locate),
-    (4, cancel),
     (3, parked),
     (3, dead_letters),
     (4, redrive),
     (3, discard),
     (36, fetch),
+    (6, claim_messages),
     (12, start),
     (40, settle),
     (24, |play| {
@@ -116,13 +116,6 @@ fn locate(play: &mut Play) -> Option<Operation> {
     })
 }
 
-fn cancel(play: &mut Play) -> Option<Operation> {
-    Some(Operation::Cancel {
-        handle: play.handle(),
-        ids: play.tasks(2),
-    })
-}
-
 fn parked(play: &mut Play) -> Option<Operation> {
     let queues = (0..play.rng.usize(..4)).map(|_| play.queue()).collect();
     Some(Operation::Parked {
@@ -163,6 +156,14 @@ fn fetch(play: &mut Play) -> Option<Operation> {
         consumer: play.consumer()?,
         max,
         started,
+    })
+}
+
+/// Of so few tasks that all comes at once.
+fn claim_messages(play: &mut Play) -> Option<Operation> {
+    Some(Operation::ClaimMessages {
+        consumer: play.consumer()?,
+        ids: play.tasks(3),
     })
 }
 
@@ -354,6 +355,8 @@ impl Play {
             0..5 => Verdict::Ack,
             5..7 => Verdict::Requeue,
             7..9 => Verdict::Release,
+            // What becomes of a message that is not due and gets another time, or dies, is the store's own.
+            _ if self.queues.is_early(tag, self.clock.now()) => Verdict::Release,
             9 => Verdict::Park {
                 until: self.clock.now() - Duration::from_secs(1) + self.duration(20_000),
             },

@@ -30,10 +30,6 @@ pub(super) enum Operation {
         handle: usize,
         ids: Vec<TaskId>,
     },
-    Cancel {
-        handle: usize,
-        ids: Vec<TaskId>,
-    },
     Parked {
         handle: usize,
         queues: Vec<QueueName>,
@@ -57,6 +53,10 @@ pub(super) enum Operation {
         consumer: usize,
         max: usize,
         started: usize,
+    },
+    ClaimMessages {
+        consumer: usize,
+        ids: Vec<TaskId>,
     },
     Start {
         consumer: usize,

@@ -104,15 +104,6 @@ impl Play {
                 assert_eq!(purged, self.queues.purge(&queue));
             }
             Operation::Locate { handle, ids } => self.compare_locations(handle, &ids).await,
-            Operation::Cancel { handle, ids } => {
-                let cancelled = self.handles[handle]
-                    .broker
-                    .cancel(&ids)
-                    .await
-                    .expect("cancel");
-                let expected: Vec<bool> = ids.iter().map(|id| self.queues.cancel(id)).collect();
-                assert_eq!(cancelled, expected);
-            }
             Operation::Parked {
                 handle,
                 queues,
@@ -162,6 +153,13 @@ impl Play {
                 let has_lease = self.queues.has_lease(consumer, now);
                 if let Some(taken) = accepted(answer, has_lease) {
                     self.queues.fetch(consumer, [max, started], &taken, now);
+                }
+            }
+            Operation::ClaimMessages { consumer, ids } => {
+                let answer = self.store_side(consumer).claim(&ids).await;
+                let has_lease = self.queues.has_lease(consumer, now);
+                if let Some(claimed) = accepted(answer, has_lease) {
+                    self.queues.claim(consumer, &ids, &claimed, now);
                 }
             }
             Operation::Start { consumer, tags } => {

@@ -37,6 +37,8 @@ enum Place {
         consumer: usize,
         tag: DeliveryTag,
         started: bool,
+        /// Of one that was claimed: from when on it waits again when it is handed back, and then anywhere.
+        again: Option<Timestamp>,
     },
     Dead {
         death: u64,
@@ -73,6 +75,16 @@ impl Message {
 
     fn is_dead(&self) -> bool {
         matches!(self.place, Place::Dead { .. })
+    }
+
+    /// Handed back: where it goes when nothing else is said.
+    fn goes_back(&mut self) {
+        self.place = match self.place {
+            Place::Held {
+                again: Some(again), ..
+            } => Place::Parked(again),
+            _ => Place::Front,
+        };
     }
 
     fn is_held_by(&self, holder: usize) -> bool {
@@ -145,7 +157,6 @@ impl Queues {
             most_urgent,
             "the most urgent comes first"
         );
-        assert_eq!(taken.publish.queue, delivery.queue);
         if let Place::Line(place) = taken.place {
             let before = self.waiting_for(consumer, now).find(|other| {
                 let same_line = other.publish.queue == taken.publish.queue
@@ -160,8 +171,42 @@ impl Queues {
             assert!(before.is_none(), "{before:?} comes before {delivery:?}");
         }
         let started = started && taken.deliveries == 0;
-        assert_eq!(delivery.deliveries, taken.deliveries + u32::from(started));
-        assert_eq!(delivery.started, started);
+        self.hold(consumer, delivery, started, None);
+    }
+
+    /// Checks what a claim answered, and takes it over: all that waits of these tasks, since that is little.
+    pub(super) fn claim(
+        &mut self,
+        consumer: usize,
+        ids: &[TaskId],
+        answer: &[Delivery],
+        now: Timestamp,
+    ) {
+        let expected: Vec<(usize, Timestamp)> = (self.messages.iter().enumerate())
+            .filter(|(_, message)| ids.contains(&message.publish.id))
+            .filter_map(|(index, message)| match message.place {
+                Place::Line(_) | Place::Front => Some((index, now)),
+                Place::Parked(due) => Some((index, due)),
+                Place::Held { .. } | Place::Dead { .. } => None,
+            })
+            .collect();
+        assert_eq!(answer.len(), expected.len(), "all that wait come");
+        for (index, again) in expected {
+            let envelope = &self.messages[index].publish.envelope;
+            let delivery = answer.iter().find(|one| one.envelope == *envelope);
+            let delivery = delivery.unwrap_or_else(|| panic!("{envelope:?} was not claimed"));
+            self.hold(consumer, delivery, false, Some(again));
+        }
+    }
+
+    /// Checks what a delivery tells of its message, and notes who holds it.
+    fn hold(
+        &mut self,
+        consumer: usize,
+        delivery: &Delivery,
+        started: bool,
+        again: Option<Timestamp>,
+    ) {
         let tags = &mut self.consumers[consumer].tags;
         assert!(
             !tags.contains(&delivery.tag),
@@ -175,12 +220,24 @@ impl Queues {
             .iter_mut()
             .find(|message| message.publish.envelope == delivery.envelope)
             .expect("it was found before");
+        assert_eq!(taken.publish.queue, delivery.queue);
+        assert_eq!(delivery.deliveries, taken.deliveries + u32::from(started));
+        assert_eq!(delivery.started, started);
         taken.deliveries = delivery.deliveries;
         taken.place = Place::Held {
             consumer,
             tag: delivery.tag,
             started,
+            again,
         };
+    }
+
+    /// Whether a delivery is held before its message is due, as only a claim can have it.
+    pub(super) fn is_early(&self, delivery: DeliveryTag, now: Timestamp) -> bool {
+        self.messages.iter().any(|message| {
+            matches!(message.place, Place::Held { tag, again: Some(due), .. }
+                if tag == delivery && due > now)
+        })
     }
 
     /// Whether the start is accepted: all deliveries are held, or nothing happens.
@@ -223,12 +280,17 @@ impl Queues {
                 self.messages
                     .retain(|message| message.publish.envelope != gone);
             }
-            Verdict::Requeue => message.place = Place::Line(end),
+            Verdict::Requeue => match message.place {
+                Place::Held {
+                    again: Some(due), ..
+                } if due > now => message.goes_back(),
+                _ => message.place = Place::Line(end),
+            },
             Verdict::Release => {
                 if let Place::Held { started: true, .. } = message.place {
                     message.deliveries -= 1;
                 }
-                message.place = Place::Front;
+                message.goes_back();
             }
             Verdict::Park { until } => {
                 if let Place::Held { started: true, .. } = message.place {
@@ -294,7 +356,7 @@ impl Queues {
             .messages
             .iter_mut()
             .filter(|message| message.is_held_by(consumer));
-        held.map(|message| message.place = Place::Front).count()
+        held.map(Message::goes_back).count()
     }
 
     pub(super) fn stats(&self, now: Timestamp) -> Vec<QueueStats> {
@@ -318,13 +380,6 @@ impl Queues {
         self.remove(|message| {
             message.publish.queue == *queue && !message.is_held() && !message.is_dead()
         })
-    }
-
-    pub(super) fn cancel(&mut self, id: &TaskId) -> bool {
-        let cancelled = self.remove(|message| {
-            message.publish.id == *id && !message.is_held() && !message.is_dead()
-        });
-        cancelled > 0
     }
 
     /// Every location that may be told: of the living messages, or else of the dead.

@@ -31,6 +31,8 @@ pub(super) async fn revoke(shared: &Shared, arguments: Arguments<'_>) -> Answer 
         recorded,
     } = arguments.read()?;
     if recorded {
+        // What waited may have been the last part of a chord.
+        shared.parts.notify_one();
         end_revoked(shared).await?;
         return Ok(Value::Null);
     }
@@ -48,7 +50,7 @@ pub(super) async fn terminate(shared: &Shared, arguments: Arguments<'_>) -> Answ
 
 async fn flag(shared: &Shared, ids: Texts) -> Answer {
     let ids = task_ids(ids);
-    shared.app.record_revoke(&ids, Revoke::Waiting).await?;
+    record(shared, &ids, Revoke::Waiting).await?;
     tell_revoked(shared, &ids).await?;
     tracing::info!(?ids, "tasks flagged as revoked");
     let texts: Vec<String> = ids.iter().map(|id| repr_text(id.as_str())).collect();
@@ -61,7 +63,7 @@ async fn flag(shared: &Shared, ids: Texts) -> Answer {
 
 async fn end(shared: &Shared, ids: Texts) -> Answer {
     let ids = task_ids(ids);
-    shared.app.record_revoke(&ids, Revoke::Running).await?;
+    record(shared, &ids, Revoke::Running).await?;
     let ended = end_revoked(shared).await?;
     tell_revoked(shared, &ids).await?;
     let ended: Vec<&str> = ended
@@ -74,6 +76,13 @@ async fn end(shared: &Shared, ids: Texts) -> Answer {
         true => ok("terminate: tasks unknown"),
         false => ok(format!("terminate: {}", ended.join(", "))),
     }
+}
+
+async fn record(shared: &Shared, ids: &[TaskId], what: Revoke) -> Result<()> {
+    shared.app.record_revoke(ids, what).await?;
+    // What waited may have been the last part of a chord.
+    shared.parts.notify_one();
+    Ok(())
 }
 
 /// The ids, each once.
