@@ -1,7 +1,8 @@
 """Revoking, by Celery's control commands and by aipo's."""
 
 import pytest
-from celery.exceptions import TaskRevokedError
+from celery import chord
+from celery.exceptions import ChordError, TaskRevokedError
 
 from harness.program import PATIENCE_SECS
 
@@ -116,6 +117,39 @@ def test_a_revoke_by_aipo(duo):
     result = duo.send("interop.add", 1, 2, countdown=3600)
     duo.aipo("revoke", result.id)
 
+    assert revoked(result, "revoked")
+
+
+def test_a_revoked_part_of_a_chord(place):
+    """The worker is busy, so nothing but the revoke ends what waits."""
+    place.aipo_worker("rust", concurrency=1)
+    gate = place.gate()
+    held = place.send("interop.hold", gate.path)
+    gate.wait_until_somebody_waits()
+    add = place.app.signature("interop.add", (1, 1), queue="rust")
+    header = [add, add.clone().set(countdown=3600), add | add.clone((1,))]
+    result = chord(header, app=place.app)(place.app.signature("interop.echo", queue="rust"))
+    first_of_chain = result.parent[2].parent
+    parts = [*result.parent[:2], first_of_chain]
+
+    place.aipo("revoke", *[part.id for part in parts])
+
+    # Of the body alone: `result` would tell of its parents first.
+    body = place.app.AsyncResult(result.id)
+    with pytest.raises(ChordError, match="TaskRevokedError"):
+        body.get(timeout=PATIENCE_SECS)
+    for part in [*parts, result.parent[2]]:
+        assert revoked(part, "revoked")
+    gate.open()
+    assert held.get(timeout=PATIENCE_SECS) == "open"
+
+
+def test_the_first_of_a_chain(duo):
+    add = duo.app.signature("interop.add", (1, 1), queue="rust")
+    result = (add.clone().set(countdown=3600) | add.clone((1,))).apply_async()
+    duo.aipo("revoke", result.parent.id)
+
+    assert revoked(result.parent, "revoked")
     assert revoked(result, "revoked")
 
 
