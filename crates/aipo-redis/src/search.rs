@@ -34,6 +34,7 @@ const MAX_CLAIM: usize = 500;
 const MAX_CLAIM_BYTES: usize = 16 * 1024 * 1024;
 
 /// Where messages wait: a list of a queue, or what is parked for it.
+#[derive(Clone)]
 struct Line {
     queue: QueueName,
     key: String,
@@ -117,8 +118,8 @@ impl Source {
         let mut claimed = Vec::new();
         let mut bytes = 0;
         loop {
-            let page = match search.page().await {
-                Ok(Some(page)) => page,
+            let (line, page) = match search.page().await {
+                Ok(Some(found)) => found,
                 Ok(None) => return Ok(claimed),
                 // What was found is something; whoever wants more asks again, and is told then.
                 Err(error) if error.kind() == ErrorKind::TooLarge && !claimed.is_empty() => {
@@ -126,7 +127,6 @@ impl Source {
                 }
                 Err(error) => return Err(error),
             };
-            let (line, page) = page;
             bytes += page.iter().map(|one| one.member.len()).sum::<usize>();
             let before = claimed.len();
             self.claim_page(&line, page, &mut claimed).await?;
@@ -265,11 +265,7 @@ impl<'a> Search<'a> {
                 });
             }
         }
-        let line = Line {
-            queue: line.queue.clone(),
-            key: line.key.clone(),
-            step: line.step,
-        };
+        let line = line.clone();
         let looked_at = reply::count(&looked_at)?;
         if reply::int(&more)? == 1 {
             self.passed += looked_at;

@@ -76,7 +76,7 @@ pub enum Signal<'a> {
         /// After how long.
         delay: Duration,
     },
-    /// A task was revoked, or expired.
+    /// A task was revoked, or expired. Told by the worker that drops it, or by the program that revoked it while it waited.
     TaskRevoked {
         /// What its message says.
         headers: &'a Headers,

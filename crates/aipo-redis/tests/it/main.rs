@@ -8,5 +8,6 @@ mod connection;
 mod due;
 mod idle;
 mod python;
+mod search;
 mod server;
 mod support;
