@@ -12,6 +12,7 @@ use crate::stores::{Place, on_every_store};
 
 on_every_store! {
     a_task_nobody_knows_ends_with_its_chain,
+    a_task_nobody_knows_that_comes_later_ends_with_its_chain,
     a_chain_within_a_chord_ends_it,
     a_part_that_waits_ends_its_chord,
     a_part_that_is_parked_ends_its_chord,
@@ -120,7 +121,27 @@ async fn a_task_nobody_knows_ends_with_its_chain(place: Place) {
     }
 }
 
-/// A chord whose errback is known, and which parts of it are still to be revoked.
+async fn a_task_nobody_knows_that_comes_later_ends_with_its_chain(place: Place) {
+    let app = place.build(App::builder("test")).await;
+    let id = TaskId::from("later");
+    let ids = std::slice::from_ref(&id);
+    app.revoke(ids, Revoke::Waiting).await.expect("revoked");
+    let worker = app.worker().start().await.expect("a worker");
+    let mut first = call("not.of.this.program", json!([]));
+    first
+        .options
+        .insert("task_id".to_owned(), id.as_str().into());
+    let rest = call("not.of.this.program", json!([]));
+
+    let last = send(&app, Canvas::chain(vec![first, rest])).await;
+
+    assert_revoked(&app, &last).await;
+    assert_revoked(&app, last.parent.as_deref().expect("two tasks")).await;
+    worker.stop().await.expect("stopped");
+    assert_nothing_waits(&app).await;
+}
+
+/// Sends a chord with an errback.
 async fn chord(app: &App, header: Vec<Canvas>) -> ResultNode {
     let mut chord = Canvas::chord(header, call("tsum", json!([])));
     chord.link_error(&call("errback", json!([])).to_value());
