@@ -57,18 +57,19 @@ async fn end_claimed(app: &App, consumer: &dyn Consumer, ids: &[TaskId]) -> Resu
             if claimed.is_empty() {
                 break;
             }
-            let settlements = claimed
-                .into_iter()
-                .filter_map(|delivery| ending(app, &who, delivery));
+            let mut settlements = Vec::with_capacity(claimed.len());
+            for delivery in claimed {
+                settlements.extend(ending(app, &who, delivery).await?);
+            }
             // One whose lease was lost meanwhile is back in its queue.
-            attempt(app.store(), consumer, settlements.collect()).await?;
+            attempt(app.store(), consumer, settlements).await?;
         }
     }
     Ok(())
 }
 
 /// How a message ends; `None` for one that can't be understood, which a worker puts aside with its reason.
-fn ending(app: &App, who: &Arc<str>, delivery: Delivery) -> Option<Settlement> {
+async fn ending(app: &App, who: &Arc<str>, delivery: Delivery) -> Result<Option<Settlement>> {
     let Request {
         tag,
         queue,
@@ -76,11 +77,14 @@ fn ending(app: &App, who: &Arc<str>, delivery: Delivery) -> Option<Settlement> {
         message,
         policy,
         task,
+        ..
     } = decode(app, delivery);
     if let Err(Outcome::Undecodable(_)) = task {
-        return None;
+        return Ok(None);
     }
-    let embed = embedded(&message.body).ok()?;
+    let Ok(embed) = embedded(&message.body) else {
+        return Ok(None);
+    };
     let cx = Context::new(ContextParts {
         app: app.clone(),
         headers: message.headers,
@@ -96,9 +100,9 @@ fn ending(app: &App, who: &Arc<str>, delivery: Delivery) -> Option<Settlement> {
         embed,
     });
     let mut decision = conclude(Outcome::Revoked { terminated: false }, &cx, &policy);
-    let work = follow(&cx, &mut decision);
+    let work = follow(&cx, &mut decision).await?;
     if let Stored::Exception(failure) = &decision.value {
         announce::revoked(app, &cx, failure);
     }
-    Some(settlement(&cx, tag, &policy, decision, work))
+    Ok(Some(settlement(&cx, tag, &policy, decision, work)))
 }
