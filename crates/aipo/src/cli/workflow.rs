@@ -43,7 +43,7 @@ impl Args {
         let Some(workflow) = app.workflow(show.id.as_str()).await? else {
             let text = format!("nothing is known of workflow {}", show.id);
             return Err(Problem::new(Exit::Negative, text).hint(
-                "it was sent by Python, sent as one task, or sent too long ago; `result` shows a single task",
+                "it was sent too long ago, or by Python and has not ended yet; of the latter, the first task that has ended shows what follows it",
             ));
         };
         if show.json {

@@ -8,7 +8,7 @@
 //! | `send` | sending them |
 //! | `handle` | [`GroupHandle`], and how results belong together |
 //! | `graph` | [`ResultGraph`]: what a task led to |
-//! | `tree` | [`Workflow`]: how far one is; cancelling all of it |
+//! | `tree`, `told` | [`Workflow`]: how far one is, from what its sender left or from its results; cancelling all of it |
 //!
 //! What they are on the wire is in `aipo_core::canvas`. After it: `app/workflow.rs`.
 
@@ -17,6 +17,7 @@ mod handle;
 mod items;
 mod send;
 mod step;
+mod told;
 mod tree;
 
 use std::fmt;

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::told::told_steps;
 use crate::{App, Revoke};
 
 /// A workflow that was sent by aipo, and how far it is.
@@ -44,7 +45,7 @@ pub enum WorkflowStep {
 pub struct WorkflowTask {
     /// Its id.
     pub id: TaskId,
-    /// The name of the task, if its sender knew it.
+    /// The name of the task, if its sender or its result tells it.
     pub name: Option<String>,
     /// Where it stands; `None` when it has not been sent, or nothing is known of it any more.
     pub state: Option<TaskState>,
@@ -69,7 +70,7 @@ struct Kept {
 /// A step as it is kept.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum KeptStep {
+pub(super) enum KeptStep {
     /// A task's id, and its name if the sender knew it.
     Task(String, Option<String>),
     /// A group's id, and the steps of each member.
@@ -85,17 +86,22 @@ fn key(id: &str) -> String {
 }
 
 impl App {
-    /// A workflow that was sent by aipo, by the id of its first task or group or by that of its result; `None` when
-    /// nothing is known of it. Kept as long as results.
+    /// A workflow by the id of its first task or group or by that of its result; `None` when nothing is known of it. Kept as
+    /// long as results. Of one that was sent by Python, what follows the task with this id, as far as it has been sent.
     ///
     /// # Errors
     /// What the store answers.
     pub async fn workflow(&self, id: impl Into<TaskId>) -> Result<Option<Workflow>> {
-        let Some(kept) = self.kept(&id.into()).await? else {
-            return Ok(None);
+        let id = id.into();
+        let (root, sent, steps) = match self.kept(&id).await? {
+            Some(kept) => (kept.root, kept.sent.parse().ok(), kept.steps),
+            None => match told_steps(self, &id).await? {
+                Some(steps) => (id, None, steps),
+                None => return Ok(None),
+            },
         };
         let mut ids = Vec::new();
-        task_ids(&kept.steps, &mut ids);
+        task_ids(&steps, &mut ids);
         let stored = self.store().results.get(&ids).await?;
         let located = match self.store().broker.locate(&ids).await {
             Ok(located) => located,
@@ -111,11 +117,8 @@ impl App {
                 .transpose()?;
             known.insert(id.as_str(), (meta, location));
         }
-        let (steps, _) = View(&known).steps(&kept.steps, kept.sent.parse().ok());
-        Ok(Some(Workflow {
-            root: kept.root,
-            steps,
-        }))
+        let (steps, _) = View(&known).steps(&steps, sent);
+        Ok(Some(Workflow { root, steps }))
     }
 
     /// The tree of a workflow as its sender leaves it, unless it is one task.
@@ -341,11 +344,16 @@ impl View<'_> {
             .map(|(ended, since)| ended.duration_since(since).as_secs_f64().max(0.0));
         WorkflowTask {
             id: id.into(),
-            name,
+            name: name.or_else(|| told_name(meta?)),
             state: meta.map(|meta| meta.status.clone()).or(waits),
             error: exception.map(|exception| exception.to_string()),
             ended,
             seconds,
         }
     }
+}
+
+/// The name in a result, see the setting `result_extended`.
+fn told_name(meta: &TaskMeta) -> Option<String> {
+    meta.extended.get("name")?.as_str().map(str::to_owned)
 }

@@ -473,3 +473,39 @@ async fn steps_of_a_revoked_workflow_that_come_later_are_dropped() {
     assert_eq!(states, expected.map(|state| (name.clone(), Some(state))));
     worker.stop().await.expect("stopped");
 }
+
+/// As of one that Python sent.
+#[tokio::test(start_paused = true)]
+async fn a_workflow_without_a_tree_is_seen_from_its_results() {
+    let (app, worker, _) = place().await;
+    let layer = || group([add::p(1), add::p(2)]);
+    let flow = add::s(1, 1).then(layer()).then(total::p()).then(text::p());
+    let handle = app.send(flow).await.expect("sent");
+    is(handle.get(PATIENCE).await, "<7>".to_owned());
+    let state = &app.store().state;
+    for (key, _) in state.scan("workflow/").await.expect("facts") {
+        state.delete(&key).await.expect("deleted");
+    }
+    let before = |related: &Related| match related {
+        Related::Task(task) => task.parent(),
+        Related::Group(group) => group.parent(),
+    };
+    let steps = std::iter::successors(handle.parent(), before);
+    let first = steps.last().expect("what came first").id().to_owned();
+
+    let tree = app.workflow(first.as_str()).await.expect("read");
+
+    let shape = |step: &aipo::WorkflowStep| match step {
+        aipo::WorkflowStep::Task(task) => {
+            assert_eq!(task.state, Some(TaskState::Success));
+            1
+        }
+        aipo::WorkflowStep::Group { members, .. } => members.len(),
+    };
+    let tree = tree.expect("a workflow");
+    assert_eq!(tree.root, first.as_str().into());
+    let steps: Vec<usize> = tree.steps.iter().map(shape).collect();
+    assert_eq!(steps, [1, 2, 1, 1]);
+    assert_eq!(app.workflow("unknown").await.expect("read"), None);
+    worker.stop().await.expect("stopped");
+}
