@@ -173,10 +173,5 @@ async fn connect(settings: &Settings, clock: &Clock) -> Result<Store> {
         return Ok(store);
     }
     let backend = crate::store::connect(&settings.result_backend, clock.clone()).await?;
-    Ok(Store {
-        results: backend.results,
-        chords: backend.chords,
-        settles_results: false,
-        ..store
-    })
+    Ok(crate::store::with_results_of(store, backend))
 }

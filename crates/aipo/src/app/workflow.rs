@@ -131,7 +131,7 @@ impl App {
     }
 
     /// [`advance`](Self::advance) without telling anybody.
-    pub(crate) async fn carry_out(&self, step: Step, publish: Vec<Publish>) -> Result<()> {
+    pub(crate) async fn carry_out(&self, mut step: Step, publish: Vec<Publish>) -> Result<()> {
         let store = self.store();
         if step.is_empty() {
             return store.broker.publish(publish).await;
@@ -139,9 +139,17 @@ impl App {
         if store.settles_results {
             return store.chords.advance(step, publish).await;
         }
-        // A chord is opened before a part of it can be done.
+        // A chord is opened before a part of it can be done, and what is kept is there until all is sent.
+        let last = Step {
+            drops: std::mem::take(&mut step.drops),
+            ..Step::default()
+        };
         store.chords.advance(step, Vec::new()).await?;
-        store.broker.publish(publish).await
+        store.broker.publish(publish).await?;
+        match last.is_empty() {
+            true => Ok(()),
+            false => store.chords.advance(last, Vec::new()).await,
+        }
     }
 
     /// What a plan comes to.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use aipo_core::canvas::ResultNode;
 use aipo_core::message::{Envelope, Format, TaskMessage, WireTime};
 use aipo_core::store::{
-    Consumer, DeliveryTag, Publish, ResultRecord, Settled, Settlement, Store, Verdict,
+    Consumer, DeliveryTag, Publish, ResultRecord, Settled, Settlement, Step, Store, Verdict,
 };
 use aipo_core::task::{Decision, NextRun, Parameters, Policy, Retry, Stored};
 use aipo_core::{ErrorKind, Result, TaskState};
@@ -200,16 +200,30 @@ pub(crate) async fn attempt(
     consumer: &dyn Consumer,
     mut batch: Vec<Settlement>,
 ) -> Result<Vec<Settled>> {
-    if !store.settles_results {
-        for settlement in &mut batch {
-            let mut step = std::mem::take(&mut settlement.step);
-            step.results.extend(settlement.result.take());
-            if !step.is_empty() {
-                store.chords.advance(step, Vec::new()).await?;
-            }
+    if store.settles_results {
+        return consumer.settle(batch).await;
+    }
+    // After a crash in between, all of it is done again: so what is kept is forgotten last, by who settled the task.
+    let mut drops = Vec::with_capacity(batch.len());
+    for settlement in &mut batch {
+        let mut step = std::mem::take(&mut settlement.step);
+        step.results.extend(settlement.result.take());
+        drops.push(std::mem::take(&mut step.drops));
+        if !step.is_empty() {
+            store.chords.advance(step, Vec::new()).await?;
         }
     }
-    consumer.settle(batch).await
+    let settled = consumer.settle(batch).await?;
+    let done = settled.iter().zip(drops);
+    let done = done.filter(|(settled, _)| **settled == Settled::Done);
+    let last = Step {
+        drops: done.flat_map(|(_, drops)| drops).collect(),
+        ..Step::default()
+    };
+    if !last.is_empty() {
+        store.chords.advance(last, Vec::new()).await?;
+    }
+    Ok(settled)
 }
 
 /// What a decision comes to for the store.

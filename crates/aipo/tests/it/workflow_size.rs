@@ -250,3 +250,30 @@ async fn a_reference_that_was_sent_is_what_it_stands_for(place: Place) {
     assert!(error.contains("kept no more"), "{error}");
     worker.stop().await.expect("stopped");
 }
+
+/// Then what is kept lies with the broker, and nothing is one step any more.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn results_may_be_in_another_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = |name: &str| format!("sqlite://{}", folder.path().join(name).display());
+    let app = App::builder("test")
+        .task(layered::task())
+        .settings(|settings| {
+            settings.broker_url = url("broker.db");
+            settings.result_backend = url("results.db");
+        });
+    let app = app.build().await.expect("an app");
+    let mut steps = layers(5, 50, "layered");
+    steps.extend((0..100).map(|_| Canvas::task("layered")));
+    let node = app.send_canvas(Canvas::chain(steps)).await.expect("sent");
+    let id = node.expect("a result").id;
+    assert!(steps_left(&app).await > 0);
+    assert!(app.workflow(id.as_str()).await.expect("read").is_some());
+
+    let worker = app.worker().start().await.expect("a worker");
+    let value = app.result::<u64>(id).get(Duration::from_secs(60)).await;
+    assert_eq!(value.expect("a value"), 105);
+    worker.stop().await.expect("stopped");
+    assert_eq!(steps_left(&app).await, 0);
+}

@@ -1,6 +1,10 @@
-//! From a URL to a store.
+//! From a URL to a store, and from two to one.
+
+mod apart;
 
 use aipo_core::{Clock, Error, ErrorKind, Result, Store};
+
+pub(crate) use apart::with_results_of;
 
 /// Connects to the store that a URL names.
 ///
