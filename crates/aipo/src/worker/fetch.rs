@@ -127,7 +127,11 @@ pub(crate) async fn count_start(session: &Session, batch: &mut [Delivery]) -> bo
             return false;
         }
         tracing::warn!(%error, "counting a start failed; trying again");
-        backoff.wait().await;
+        tokio::select! {
+            () = backoff.wait() => {}
+            // Also where the store stays away from a worker that stops.
+            () = session.lost.cancelled() => return false,
+        }
     }
     for delivery in batch {
         delivery.started = true;

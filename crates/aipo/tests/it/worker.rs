@@ -483,6 +483,35 @@ async fn a_worker_stops_although_its_store_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_stops_although_its_store_is_away_when_it_is_to_count_a_start() {
+    let (gate, mut starts) = gate();
+    let clock = aipo::Clock::tokio(testing::START);
+    let store = aipo::memory::store(clock.clone());
+    let faults = Faults::new(1);
+    let faulty = gated_app(&gate).clock(clock.clone());
+    let faulty = faulty.store(faults.wrap(&store)).build();
+    let faulty = faulty.await.expect("an app");
+    let whole = App::builder("t").clock(clock).store(store).build();
+    let whole = whole.await.expect("an app");
+    faulty.send(gated::s(1)).await.expect("sent");
+    let lease = start_and_die(&whole, 1).await;
+    let worker = faulty.worker().start().await.expect("a worker");
+    tokio::time::sleep(lease / 2).await;
+
+    // The worker waits already, so what was started before still comes to it, uncounted.
+    faults.set_down(true);
+    bring_back(&whole, 1, lease).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let _ = tokio::time::timeout(Duration::from_secs(60), worker.stop())
+        .await
+        .expect("it stops");
+
+    faults.set_down(false);
+    faulty.worker().start().await.expect("a worker");
+    assert_eq!(starts.recv().await, Some(1), "what it held runs");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cold_stop_hands_back_what_runs() {
     let (gate, mut starts) = gate();
     let app = app(gated_app(&gate)).await;
@@ -611,8 +640,14 @@ async fn a_worker_that_loses_its_lease_and_lives_gives_nobody_up() {
     assert_eq!((left.ready, left.in_flight, left.dead), (0, 0, 0));
 }
 
-/// Starts what is ready and ends without a word, as a worker that is killed.
+/// Starts what is ready and ends without a word, as a worker that is killed; and others notice.
 async fn crash(app: &App, messages: usize) {
+    let lease = start_and_die(app, messages).await;
+    bring_back(app, messages, lease).await;
+}
+
+/// Gives the lease of the one that died.
+async fn start_and_die(app: &App, messages: usize) -> Duration {
     use aipo_core::store::{ConsumerOptions, Fetch};
 
     let lease = Duration::from_secs(1);
@@ -633,8 +668,13 @@ async fn crash(app: &App, messages: usize) {
     let tags: Vec<_> = fetched.iter().map(|delivery| delivery.tag).collect();
     consumer.start(&tags).await.expect("counted");
     drop(consumer);
+    lease
+}
+
+async fn bring_back(app: &App, messages: usize, lease: Duration) {
     tokio::time::advance(lease * 2).await;
-    assert_eq!(broker.recover().await.expect("recovered"), messages);
+    let recovered = app.store().broker.recover().await;
+    assert_eq!(recovered.expect("recovered"), messages);
 }
 
 #[tokio::test(start_paused = true)]
