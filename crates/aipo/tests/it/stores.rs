@@ -72,6 +72,11 @@ impl Place {
         })
     }
 
+    /// Where it is; nowhere for memory.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) async fn build(&self, app: AppBuilder) -> App {
         match &*self.url {
             "" => testing::build(app).await,
