@@ -10,6 +10,7 @@ mod memory;
 mod messages;
 mod retry;
 mod revoke;
+mod shapes;
 mod stores;
 mod worker;
 mod workflow_law;
