@@ -63,6 +63,15 @@ impl ResultNode {
         first
     }
 
+    /// The same, of its own.
+    pub fn into_first(self) -> Self {
+        let mut first = self;
+        while let Some(parent) = first.parent.take() {
+            first = *parent;
+        }
+        first
+    }
+
     /// As Celery writes it.
     pub fn to_value(&self) -> Value {
         let parent = self.parent.as_ref().map(|parent| parent.to_value());

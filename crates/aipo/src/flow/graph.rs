@@ -86,7 +86,8 @@ impl GraphNode {
 
 impl<T> Handle<T> {
     /// It and all that it led to so far, also what others sent and ran. Celery's `graph`, or `build_graph` with
-    /// `intermediate`. What came before it is not in it: ask the first of a workflow.
+    /// `intermediate`. What came before it is not in it: ask the first of a workflow. As in Celery, of a chord that was
+    /// sent on the way there is its header and not what came after it.
     ///
     /// # Errors
     /// What the store answers.

@@ -255,10 +255,11 @@ impl Context {
         &self.0.parts
     }
 
-    /// Takes note of a task that this one sent.
+    /// Takes note of a task or a workflow that this one sent. As in Celery its child is what begins first: the first
+    /// task of a chain, the header of a chord.
     pub(crate) fn adopt(&self, child: ResultNode) {
         if let Ok(mut children) = self.0.parts.children.lock() {
-            children.push(child);
+            children.push(child.into_first());
         }
     }
 

@@ -263,22 +263,41 @@ async fn a_graph_has_all_that_a_task_led_to(place: Place) {
     let graph = first.graph().await.expect("read");
     assert!(graph.is_complete());
     let values: Vec<Value> = collected.iter().map(|(_, value)| value.clone()).collect();
-    let expected = json!(["grown", 2, 10, [8], "grown", 8, 2, 10, [8], 8]);
+    let expected = json!([
+        "grown",
+        2,
+        [4, 6],
+        [8],
+        "grown",
+        4,
+        6,
+        8,
+        2,
+        [4, 6],
+        [8],
+        4,
+        6,
+        8
+    ]);
     assert_eq!(Value::from(values), expected);
     let collected = collected.iter().map(|(related, _)| related.id());
     let nodes = graph.nodes().iter().map(|node| node.result.id());
     assert!(collected.eq(nodes));
     let children = graph.nodes().iter().map(|node| &*node.children);
-    let expected: [&[usize]; 10] = [
+    let expected: [&[usize]; 14] = [
         &[1, 2, 3, 4],
         &[],
+        &[5, 6],
+        &[7],
+        &[8, 9, 10],
         &[],
-        &[5],
-        &[6, 7, 8],
         &[],
         &[],
         &[],
-        &[9],
+        &[11, 12],
+        &[13],
+        &[],
+        &[],
         &[],
     ];
     assert!(children.eq(expected), "{graph:?}");
