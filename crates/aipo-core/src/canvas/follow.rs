@@ -18,6 +18,7 @@ use super::signature::{Canvas, Kind};
 use super::tree::ResultNode;
 use crate::id::TaskId;
 use crate::message::{Embed, Headers};
+use crate::signature::Signature;
 use crate::state::TaskState;
 use crate::task::Failure;
 
@@ -195,6 +196,10 @@ pub(super) fn end_step(plan: &mut Plan, step: &Canvas, state: &TaskState, failur
         state: state.clone(),
         failure: failure.clone(),
         children: Vec::new(),
+        call: matches!(step.kind, Kind::Task { .. }).then(|| Signature {
+            kwargs: step.kwargs.clone(),
+            ..Signature::new(step.name()).args(step.args.clone())
+        }),
     });
     if let Some(chord) = step.options.get("chord").filter(|chord| !chord.is_null())
         && let Some(group) = group
@@ -254,12 +259,14 @@ pub(super) fn call_errbacks(
         exception,
         ended.failure.traceback.clone().into(),
     ];
+    let id = Value::from(ended.id.as_str());
+    // Also where it failed without running: the body of a chord.
+    let options = Map::from_iter([("parent_id".to_owned(), id.clone())]);
     for errback in with_request {
-        children.extend(planner.apply(errback, &args, Map::new())?);
+        children.extend(planner.apply(errback, &args, options.clone())?);
     }
     if !by_id.is_empty() {
-        let id = Value::from(ended.id.as_str());
-        children.extend(planner.apply(Canvas::group(by_id), &[id], Map::new())?);
+        children.extend(planner.apply(Canvas::group(by_id), &[id], options)?);
     }
     Ok(children)
 }

@@ -86,17 +86,23 @@ fn fail(
     match &body.kind {
         Kind::Group(_) => fail_group(planner, &body, &error.cause, takes_request)?,
         Kind::Chain(tasks) => {
-            let errbacks = list(body.options.get("link_error"));
-            let mut steps = with_membership(tasks, &body.options).into_iter();
-            if let Some(mut first) = steps.next() {
-                errbacks
-                    .iter()
-                    .for_each(|errback| first.link_error(errback));
-                fail(planner, first, error, takes_request)?;
+            let mut steps = with_membership(tasks, &body.options);
+            // Whoever waits for a chain waits for its last step, so that one fails in the name of the first.
+            let mut errbacks = list(body.options.get("link_error"));
+            errbacks.extend(list(
+                steps
+                    .first()
+                    .and_then(|first| first.options.get("link_error")),
+            ));
+            let last = steps.pop();
+            for step in &steps {
+                end_step(planner.plan(), step, &TaskState::Failure, &error.error);
             }
-            steps.for_each(|step| {
-                end_step(planner.plan(), &step, &TaskState::Failure, &error.error);
-            });
+            if let Some(mut last) = last {
+                last.options.remove("link_error");
+                errbacks.iter().for_each(|errback| last.link_error(errback));
+                fail(planner, last, error, takes_request)?;
+            }
         }
         Kind::Chord { body: inner, .. } => {
             let mut inner = (**inner).clone();
@@ -138,6 +144,7 @@ fn fail_task(
         state: TaskState::Failure,
         failure: error.error.clone(),
         children,
+        call: None,
     });
     if let Some(chord) = body.options.get("chord").filter(|chord| !chord.is_null())
         && let Some(group) = group
@@ -185,7 +192,10 @@ fn fail_group(
             failure: cause,
             takes_request,
         };
-        call_errbacks(planner, &errbacks, &told)?;
+        let children = call_errbacks(planner, &errbacks, &told)?;
+        if let Some(failure) = planner.plan().failures.last_mut() {
+            failure.children = children;
+        }
     }
     if let Some(id) = group.text("task_id") {
         planner.plan().failures.push(PlannedFailure {
@@ -195,6 +205,7 @@ fn fail_group(
             state: TaskState::Failure,
             failure: cause.clone(),
             children: Vec::new(),
+            call: None,
         });
     }
     Ok(())
@@ -210,5 +221,91 @@ fn errbacks_of(canvas: &Canvas) -> Vec<Value> {
             errbacks
         }
         Kind::Chord { body, .. } => errbacks_of(body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::{Lineage, Plan};
+    use super::super::reference::Inline;
+    use super::*;
+
+    fn named(id: &str) -> Canvas {
+        let mut task = Canvas::task(id);
+        task.set("task_id", id);
+        task
+    }
+
+    /// What follows when a part of this body's chord has failed.
+    fn failed(body: &Canvas) -> Plan {
+        let mut count = 0;
+        let mut new_id = || {
+            count += 1;
+            format!("new-{count}")
+        };
+        let lineage = Lineage {
+            root_id: Some("root".into()),
+            parent_id: Some("last-part".into()),
+        };
+        let inline = Inline {
+            max_size: usize::MAX,
+            knows: &|_| true,
+        };
+        let mut planner = Planner::new(lineage, inline, &mut new_id);
+        let cause = Failure::new("builtins", "ValueError", "why");
+        let error = JoinError::dependency(&"part".into(), cause, Vec::new());
+        follow_chord(&mut planner, &body.to_value(), Err(error), &|_| false).expect("signatures");
+        planner.finish()
+    }
+
+    #[test]
+    fn errbacks_of_a_body_that_did_not_run_are_its_children() {
+        let mut body = named("body");
+        body.link_error(&Canvas::task("errback").to_value());
+        let plan = failed(&body);
+
+        let [errback] = &plan.calls[..] else {
+            panic!("one errback: {:?}", plan.calls)
+        };
+        assert_eq!(errback.args, ["body"]);
+        let place = &errback.options.place;
+        assert_eq!(place.parent_id, Some("body".into()));
+        assert_eq!(place.root_id, Some("root".into()));
+        assert_eq!(plan.failures.len(), 1);
+        assert_eq!(plan.failures[0].children.len(), 1);
+    }
+
+    #[test]
+    fn a_body_that_is_a_chain_fails_under_the_id_of_its_last_step() {
+        let mut first = named("first");
+        first.link_error(&Canvas::task("of-first").to_value());
+        let mut last = named("last");
+        last.link_error(&Canvas::task("of-last").to_value());
+        let mut body = Canvas::chain(vec![first, named("second"), last]);
+        body.link_error(&Canvas::task("of-chain").to_value());
+        let plan = failed(&body);
+
+        let told = plan.calls.iter().map(|call| (&*call.task, &call.args[..]));
+        let id = [Value::from("last")];
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [("of-chain", &id[..]), ("of-first", &id[..])]
+        );
+        let ended = plan.failures.iter().map(|failure| failure.id.as_str());
+        assert_eq!(ended.collect::<Vec<_>>(), ["first", "second", "last"]);
+    }
+
+    #[test]
+    fn the_errbacks_of_a_member_of_a_body_are_its_children() {
+        let mut body = Canvas::group(vec![named("a"), named("b")]);
+        body.link_error(&Canvas::task("errback").to_value());
+        let plan = failed(&body);
+
+        for id in ["a", "b"] {
+            let failure = plan.failures.iter().find(|failure| failure.id == id.into());
+            let failure = failure.expect("it has failed");
+            assert_eq!(failure.failure.exception.exc_type, "ValueError");
+            assert_eq!(failure.children.len(), 1, "{id}");
+        }
     }
 }

@@ -59,6 +59,8 @@ pub struct PlannedFailure {
     pub failure: Failure,
     /// What was sent in its name.
     pub children: Vec<ResultNode>,
+    /// What would have run, where that is known.
+    pub call: Option<Signature>,
 }
 
 /// A part of a chord.

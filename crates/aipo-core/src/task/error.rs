@@ -291,6 +291,14 @@ impl Failure {
         }
     }
 
+    /// It told at length, for people: what a result has as its traceback, which Python readers expect with each failure.
+    pub fn told(&self) -> String {
+        match &self.traceback {
+            Some(traceback) => traceback.clone(),
+            None => self.exception.to_string(),
+        }
+    }
+
     /// What a task that was cancelled is stored with: `revoked`, `terminated` or `expired`.
     pub fn revoked(why: &str) -> Self {
         Self::new("celery.exceptions", "TaskRevokedError", why)

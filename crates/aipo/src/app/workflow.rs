@@ -9,8 +9,9 @@ use aipo_core::canvas::{
 use aipo_core::message::{Format, GroupMeta, Headers, TaskMeta};
 use aipo_core::store::{Chord, Part, Publish, ResultRecord, Step};
 use aipo_core::task::TaskOptions;
-use aipo_core::{Error, ErrorKind, Result, TaskId};
+use aipo_core::{Error, ErrorKind, Result, Signature, TaskId, TaskState};
 use serde_json::value::to_raw_value;
+use serde_json::{Map, Value};
 
 use super::App;
 use super::send::{Outgoing, into_publish};
@@ -198,8 +199,9 @@ impl App {
             let meta = TaskMeta {
                 result: to_raw_value(&failed.failure.exception)
                     .expect("an exception is text and values, which JSON can hold"),
-                traceback: failed.failure.traceback,
+                traceback: (failed.state == TaskState::Failure).then(|| failed.failure.told()),
                 children: Some(failed.children.iter().map(ResultNode::to_value).collect()),
+                extended: self.extended_of(failed.call),
                 ..self.meta(&headers, failed.state.clone())
             };
             step.results.push(ResultRecord {
@@ -225,6 +227,22 @@ impl App {
             });
         }
         Ok(work)
+    }
+
+    /// What `result_extended` tells of a call that no worker ran.
+    fn extended_of(&self, call: Option<Signature>) -> Map<String, Value> {
+        let call = call.filter(|_| self.settings().result_extended);
+        let told = call.map(|call| {
+            Map::from_iter([
+                ("name".to_owned(), call.task.into()),
+                ("args".to_owned(), call.args.into()),
+                ("kwargs".to_owned(), call.kwargs.into()),
+                ("worker".to_owned(), Value::Null),
+                ("retries".to_owned(), 0.into()),
+                ("queue".to_owned(), Value::Null),
+            ])
+        });
+        told.unwrap_or_default()
     }
 }
 

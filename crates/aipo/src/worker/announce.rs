@@ -179,6 +179,6 @@ fn with_exception(cx: &Context, failure: &Failure) -> Value {
         "uuid": cx.id(),
         "exception": repr_exception(exception),
         // Always a text, as monitors expect it.
-        "traceback": failure.traceback.clone().unwrap_or_else(|| exception.to_string()),
+        "traceback": failure.told(),
     })
 }

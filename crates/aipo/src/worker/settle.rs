@@ -21,7 +21,7 @@ use aipo_core::message::{Envelope, Format, TaskMessage, WireTime};
 use aipo_core::store::{
     Consumer, DeliveryTag, Publish, ResultRecord, Settled, Settlement, Step, Store, Verdict,
 };
-use aipo_core::task::{Decision, NextRun, Parameters, Policy, Retry, Stored};
+use aipo_core::task::{Decision, Failure, NextRun, Parameters, Policy, Retry, Stored};
 use aipo_core::{ErrorKind, Result, TaskState};
 use jiff::Timestamp;
 use serde_json::value::{RawValue, to_raw_value};
@@ -270,10 +270,7 @@ fn record(cx: &Context, decision: &Decision) -> Option<ResultRecord> {
     // Python readers expect one with each failure and each retry, and none with a revoked task.
     let traceback = failure
         .filter(|_| state != TaskState::Revoked)
-        .map(|failure| match &failure.traceback {
-            Some(traceback) => traceback.clone(),
-            None => failure.exception.to_string(),
-        });
+        .map(Failure::told);
     Some(cx.record(state, value, traceback))
 }
 
