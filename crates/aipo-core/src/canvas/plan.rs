@@ -329,8 +329,8 @@ impl<'a> Planner<'a> {
         let mut members = Vec::with_capacity(tasks.len());
         flatten(tasks, &mut members);
         let chord = options.remove("chord").filter(|chord| !chord.is_null());
-        // The errbacks of a group that runs as one replace those of its members.
-        for name in ["group_id", "group_index", "link"] {
+        // The callbacks and errbacks of a group that runs as one replace those of its members.
+        for name in ["group_id", "group_index"] {
             options.remove(name);
         }
         let root_id = options

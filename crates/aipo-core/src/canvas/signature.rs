@@ -133,13 +133,37 @@ impl Canvas {
         self.set(option, all);
     }
 
-    /// Runs `callback` with what comes of this: of the last step of a chain, of the body of a chord, of every
-    /// member of a group. Celery's `link`.
+    /// Runs `callback` with what comes of this: of the last step of a chain, of the body of a chord. Of a group, after
+    /// its first member and without its value. Celery's `link`.
     pub fn link(&mut self, callback: &Value) {
         match &mut self.kind {
             Kind::Task { .. } | Kind::Chain(_) => self.push("link", callback.clone()),
-            Kind::Group(members) => members.iter_mut().for_each(|member| member.link(callback)),
+            Kind::Group(members) => {
+                let mut callback = callback.clone();
+                if let Some(callback) = callback.as_object_mut() {
+                    callback.insert("immutable".to_owned(), true.into());
+                }
+                if let Some(first) = members.first_mut() {
+                    first.link(&callback);
+                }
+            }
             Kind::Chord { body, .. } => body.link(callback),
+        }
+    }
+
+    /// Runs `callback` with what comes of this, of each member where that is a group.
+    pub fn link_each(&mut self, callback: &Value) {
+        match &mut self.kind {
+            Kind::Task { .. } => self.push("link", callback.clone()),
+            Kind::Chain(tasks) => {
+                if let Some(last) = tasks.last_mut() {
+                    last.link_each(callback);
+                }
+            }
+            Kind::Group(members) => members
+                .iter_mut()
+                .for_each(|member| member.link_each(callback)),
+            Kind::Chord { body, .. } => body.link_each(callback),
         }
     }
 
@@ -360,6 +384,39 @@ mod tests {
             json!({"task": "celery.starmap", "args": [], "kwargs": {"task": add(), "it": [[1, 2]]}, "options": {},
                      "subtask_type": null, "immutable": true}),
         );
+    }
+
+    #[test]
+    fn a_callback_of_a_group_is_its_first_members_and_takes_nothing() {
+        let group = || Canvas::group(vec![Canvas::task("a"), Canvas::task("b")]);
+        let callback = Canvas::task("callback").to_value();
+        let linked = |group: &Canvas| {
+            let Kind::Group(members) = &group.kind else {
+                panic!("a group stays one")
+            };
+            members
+                .iter()
+                .map(|member| list(member.options.get("link")))
+                .collect::<Vec<_>>()
+        };
+
+        let mut first = group();
+        first.link(&callback);
+        let [of_a, of_b] = &linked(&first)[..] else {
+            panic!("two members")
+        };
+        assert_eq!(of_a[0]["immutable"], true);
+        assert!(of_b.is_empty());
+
+        let mut each = Canvas::chain(vec![Canvas::task("x"), Canvas::chord_of(group(), group())]);
+        each.link_each(&callback);
+        let Kind::Chain(steps) = &each.kind else {
+            panic!("a chain stays one")
+        };
+        let Kind::Chord { body, .. } = &steps[1].kind else {
+            panic!("a chord stays one")
+        };
+        assert_eq!(linked(body), [[callback.clone()], [callback]]);
     }
 
     #[test]

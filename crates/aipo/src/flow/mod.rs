@@ -145,7 +145,7 @@ impl<T, I> Group<T, I> {
         N::Input: Accepts<T>,
     {
         self.with(|canvas| {
-            canvas.link(&step::following::<T, N>(callback)?.to_value());
+            canvas.link_each(&step::following::<T, N>(callback)?.to_value());
             Ok(())
         })
     }
