@@ -170,7 +170,6 @@ impl<'a> Planner<'a> {
             canvas.kwargs.extend(kwargs.clone());
         }
         match &canvas.kind {
-            Kind::Task { name, .. } if name == "celery.chunks" => self.chunks(canvas, options),
             Kind::Task { .. } => self.task(canvas, &options).map(Some),
             Kind::Chain(_) => self.chain(canvas, options),
             Kind::Group(_) => self.group(canvas, options).map(Some),
@@ -200,32 +199,6 @@ impl<'a> Planner<'a> {
             options: call,
         });
         Ok(ResultNode::task(id))
-    }
-
-    /// Parts of a list, each handled by one task.
-    fn chunks(
-        &mut self,
-        chunks: Canvas,
-        options: Map<String, Value>,
-    ) -> Result<Option<ResultNode>, CanvasError> {
-        let wrong =
-            |what: &str| CanvasError(format!("{what} of celery.chunks is missing or wrong"));
-        let task = chunks.kwargs.get("task").ok_or_else(|| wrong("task"))?;
-        let items = chunks.kwargs.get("it").and_then(Value::as_array);
-        let items = items.ok_or_else(|| wrong("it"))?;
-        let size = chunks.kwargs.get("n").and_then(Value::as_u64);
-        let size = size.filter(|size| *size > 0).ok_or_else(|| wrong("n"))?;
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let of_part = |part: &[Value]| {
-            let mut starmap = Canvas::task("celery.starmap");
-            starmap.immutable = true;
-            starmap.kwargs.insert("task".to_owned(), task.clone());
-            starmap.kwargs.insert("it".to_owned(), part.to_vec().into());
-            starmap
-        };
-        let mut group = Canvas::group(items.chunks(size).map(of_part).collect());
-        group.options = chunks.options;
-        self.group(group, options).map(Some)
     }
 
     fn chain(

@@ -1,10 +1,12 @@
 //! The tasks that every app has, which Celery's workflows are made with.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
 use aipo_core::canvas::{Canvas, RESUME};
 use aipo_core::message::{Body, Kwargs};
 use aipo_core::task::{Failure, Parameter, Parameters, TaskError, TaskOptions, TaskResult};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -13,7 +15,7 @@ use crate::task::{Base, Context};
 
 /// The built-in task of this name.
 pub(super) fn get(name: &str) -> Option<&'static Arc<dyn AnyTask>> {
-    static TASKS: LazyLock<[(&str, Arc<dyn AnyTask>); 4]> = LazyLock::new(|| {
+    static TASKS: LazyLock<[(&str, Arc<dyn AnyTask>); 5]> = LazyLock::new(|| {
         let for_each = |star| ForEach {
             options: TaskOptions::default(),
             star,
@@ -25,6 +27,7 @@ pub(super) fn get(name: &str) -> Option<&'static Arc<dyn AnyTask>> {
             ),
             ("celery.map", Arc::new(for_each(false))),
             ("celery.starmap", Arc::new(for_each(true))),
+            ("celery.chunks", Arc::new(Chunks(TaskOptions::default()))),
             (RESUME, Arc::new(Resume(TaskOptions::default()))),
         ]
     });
@@ -84,16 +87,17 @@ struct ForEach {
     star: bool,
 }
 
+const TASK: Parameter = Parameter {
+    name: "task",
+    required: true,
+};
+const IT: Parameter = Parameter {
+    name: "it",
+    required: true,
+};
+
 impl AnyTask for ForEach {
     fn parameters(&self) -> Parameters {
-        const TASK: Parameter = Parameter {
-            name: "task",
-            required: true,
-        };
-        const IT: Parameter = Parameter {
-            name: "it",
-            required: true,
-        };
         Parameters {
             positional: &[TASK, IT],
             ..Parameters::NONE
@@ -109,15 +113,9 @@ impl AnyTask for ForEach {
     }
 
     fn run<'a>(&'a self, cx: &'a Context, body: &Body<'_>) -> Result<Running<'a>, Failure> {
-        let argument = |name: &str| {
-            let raw = named(body, name);
-            raw.ok_or_else(|| type_error(format!("missing a required argument: '{name}'")))
-        };
-        let wrong = |error: serde_json::Error| type_error(error.to_string());
-        let task: Value = serde_json::from_str(argument("task")?.get()).map_err(wrong)?;
+        let task: Value = required(body, "task")?;
         let task = Canvas::from_value(&task).map_err(|error| type_error(error.0))?;
-        let items: Vec<Box<RawValue>> =
-            serde_json::from_str(argument("it")?.get()).map_err(wrong)?;
+        let items: Vec<Box<RawValue>> = required(body, "it")?;
         let code = cx.app().registry().get(task.name()).cloned();
         let code =
             code.ok_or_else(|| Failure::new("celery.exceptions", "NotRegistered", task.name()))?;
@@ -154,6 +152,49 @@ async fn all(code: &Arc<dyn AnyTask>, cx: &Context, calls: &[String]) -> TaskRes
         values.push(running.await?);
     }
     Ok(to_raw_value(&values)?)
+}
+
+/// `celery.chunks(task, it, n)`: sends `celery.starmap` for each `n` items, side by side, and gives the results that
+/// they will have.
+struct Chunks(TaskOptions);
+
+impl AnyTask for Chunks {
+    fn parameters(&self) -> Parameters {
+        const N: Parameter = Parameter {
+            name: "n",
+            required: true,
+        };
+        Parameters {
+            positional: &[TASK, IT, N],
+            ..Parameters::NONE
+        }
+    }
+
+    fn options(&self) -> &TaskOptions {
+        &self.0
+    }
+
+    fn base(&self) -> Option<&Arc<dyn Base>> {
+        None
+    }
+
+    fn run<'a>(&'a self, cx: &'a Context, body: &Body<'_>) -> Result<Running<'a>, Failure> {
+        let task: Value = required(body, "task")?;
+        let items: Vec<Value> = required(body, "it")?;
+        let size: NonZeroUsize = required(body, "n")?;
+        let of_part = |part: &[Value]| {
+            let mut starmap = Canvas::task("celery.starmap");
+            starmap.immutable = true;
+            starmap.kwargs.insert("task".to_owned(), task.clone());
+            starmap.kwargs.insert("it".to_owned(), part.into());
+            starmap
+        };
+        let parts = Canvas::group(items.chunks(size.get()).map(of_part).collect());
+        Ok(Box::pin(async move {
+            let results = cx.send_canvas(parts).await?;
+            Ok(to_raw_value(&results.map(|group| group.to_value()))?)
+        }))
+    }
 }
 
 /// `aipo.resume(*args, kept=None)`: puts steps that are kept in its own place and gives them its arguments. It is sent by
@@ -204,6 +245,13 @@ impl AnyTask for Resume {
             Err(TaskError::replace(steps))
         }))
     }
+}
+
+/// An argument that is read as a `T`.
+fn required<T: DeserializeOwned>(body: &Body<'_>, name: &str) -> Result<T, Failure> {
+    let raw = named(body, name)
+        .ok_or_else(|| type_error(format!("missing a required argument: '{name}'")))?;
+    serde_json::from_str(raw.get()).map_err(|error| type_error(format!("{name}: {error}")))
 }
 
 fn named<'a>(body: &Body<'a>, name: &str) -> Option<&'a RawValue> {
