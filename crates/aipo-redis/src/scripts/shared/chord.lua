@@ -120,7 +120,12 @@ end
 local function count_part(place, group, part, score, member, body, ttl)
   local chord = chord_of(place, group)
   if redis.call('GET', chord.claim) == 'done' then
-    return
+    if redis.call('SISMEMBER', chord.counted, part) == 1 then
+      return
+    end
+    -- It may be sent once more by a Python program, which opens a chord only when it has sent all but the last of its
+    -- header. What is counted until then is kept for a while.
+    ttl = math.min(tonumber(ttl) or math.huge, DONE_FOR * 1000)
   end
   if redis.call('SADD', chord.counted, part) == 1 then
     if is_list(chord) then
