@@ -2,7 +2,7 @@
 
 import os
 
-from celery import shared_task
+from celery import chain, shared_task, signature
 
 
 @shared_task(name="shared.who")
@@ -13,6 +13,10 @@ def who():
 @shared_task(name="shared.mark")
 def mark(file, text):
     """Adds a line to a file that workers of both kinds write to: who ran it, and its text."""
+    write_line(file, text)
+
+
+def write_line(file, text):
     # One write in append mode, so that lines of several processes do not mix.
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
@@ -33,3 +37,40 @@ def second_attempt(self):
 def hold(gate):
     with open(gate) as file:
         return file.read()
+
+
+@shared_task(name="shared.step")
+def step(value, label):
+    """A step of a workflow: which one it was, who ran it, and what it was given."""
+    return {"step": label, "by": "python", "of": value}
+
+
+@shared_task(name="shared.refuse")
+def refuse(value, label):
+    """A step that fails."""
+    raise ValueError(label)
+
+
+# Bound, since a Python worker calls an errback that takes more than the id in place, with the exception.
+@shared_task(name="shared.failed", bind=True)
+def failed(self, task_id, file):
+    """An errback: adds a line that says which task has failed."""
+    write_line(file, f"failed {task_id}")
+
+
+@shared_task(name="shared.go_on", bind=True)
+def go_on(self, value, label, queues):
+    """A step that puts two others in its place, one on each queue."""
+    first, second = queues
+    raise self.replace(chain(later((value, f"{label}1"), first), later((f"{label}2",), second)))
+
+
+@shared_task(name="shared.more", bind=True)
+def more(self, value, label, queue):
+    """A step that adds another one, on a queue, to the chord that it is part of."""
+    self.add_to_chord(later((None, f"{label}+"), queue))
+    return {"step": label, "by": "python", "of": value}
+
+
+def later(args, queue):
+    return signature("shared.step", args, queue=queue)

@@ -1,7 +1,7 @@
 //! The aipo side of the tests beside real Celery: a small program with aipo's command set, tasks named
 //! `interop.…`, and tasks named `shared.…` that the Celery app `pyapp` has as well.
 //!
-//! Beside aipo's own commands there is `send`, see [`send`](mod@send).
+//! Beside aipo's own commands there are `send` and `flow`, see [`send`](mod@send) and [`flow`](mod@flow).
 
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use aipo::{App, AppBuilder};
 use clap::Parser;
 
 mod failing;
+mod flow;
 mod groups;
 mod plain;
 mod retrying;
@@ -33,6 +34,8 @@ struct Cli {
 enum Commands {
     /// Send the calls that stand on stdin, one JSON object a line, and print their ids
     Send,
+    /// Send the workflows that stand on stdin, one JSON object a line, and print the results they will have
+    Flow,
     #[command(flatten)]
     Aipo(Command),
 }
@@ -41,20 +44,25 @@ enum Commands {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let app = cli.options.apply(app());
-    match cli.command {
+    let sent = match cli.command {
         Commands::Send => {
             cli.options.start_logging(LogLevel::Warning);
-            match send::send(app).await {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("error: {error}");
-                    ExitCode::FAILURE
-                }
-            }
+            send::send(app).await
+        }
+        Commands::Flow => {
+            cli.options.start_logging(LogLevel::Warning);
+            flow::send(app).await
         }
         Commands::Aipo(command) => {
             cli.options.start_logging(command.default_log_level());
-            command.run(app).await
+            return command.run(app).await;
+        }
+    };
+    match sent {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
         }
     }
 }
