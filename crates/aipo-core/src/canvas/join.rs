@@ -8,6 +8,7 @@ use super::follow::{Ended, belong, call_errbacks, end_chain, end_step, with_memb
 use super::freeze::Frozen;
 use super::plan::{PlannedFailure, PlannedPart, Planner};
 use super::signature::{Canvas, Kind, list};
+use super::steps::awaited;
 use crate::id::TaskId;
 use crate::message::repr_exception;
 use crate::state::TaskState;
@@ -86,23 +87,14 @@ fn fail(
     match &body.kind {
         Kind::Group(_) => fail_group(planner, &body, &error.cause, takes_request)?,
         Kind::Chain(tasks) => {
-            let mut steps = with_membership(tasks, &body.options);
-            // Whoever waits for a chain waits for its last step, so that one fails in the name of the first.
-            let mut errbacks = list(body.options.get("link_error"));
-            errbacks.extend(list(
-                steps
-                    .first()
-                    .and_then(|first| first.options.get("link_error")),
-            ));
-            let last = steps.pop();
-            for step in &steps {
-                end_step(planner.plan(), step, &TaskState::Failure, &error.error);
-            }
-            if let Some(mut last) = last {
-                last.options.remove("link_error");
-                errbacks.iter().for_each(|errback| last.link_error(errback));
-                fail(planner, last, error, takes_request)?;
-            }
+            let steps = with_membership(tasks, &body.options);
+            fail_chain(
+                planner,
+                steps,
+                errbacks_of_first(&body),
+                error,
+                takes_request,
+            )?;
         }
         Kind::Chord { body: inner, .. } => {
             let mut inner = (**inner).clone();
@@ -117,6 +109,51 @@ fn fail(
         Kind::Task { .. } => fail_task(planner, &body, error, takes_request)?,
     }
     end_chain(planner.plan(), &follows, &TaskState::Failure, &error.error)
+}
+
+/// Whoever waits for a chain waits for its last step, so that one fails, with the errbacks of the chain and its first step.
+fn fail_chain(
+    planner: &mut Planner<'_>,
+    mut steps: Vec<Canvas>,
+    errbacks: Vec<Value>,
+    error: &JoinError,
+    takes_request: &dyn Fn(&Canvas) -> bool,
+) -> Result<(), CanvasError> {
+    let Some(mut last) = steps.pop() else {
+        return Ok(());
+    };
+    for step in &steps {
+        end_step(planner.plan(), step, &TaskState::Failure, &error.error);
+    }
+    if steps.is_empty() {
+        errbacks.iter().for_each(|errback| last.link_error(errback));
+        return fail(planner, last, error, takes_request);
+    }
+    if matches!(last.kind, Kind::Task { .. }) {
+        last.set("link_error", errbacks);
+        return fail(planner, last, error, takes_request);
+    }
+    end_step(planner.plan(), &last, &TaskState::Failure, &error.error);
+    let id = TaskId::from(awaited(&last).unwrap_or_default());
+    let ended = Ended {
+        id: &id,
+        failure: &error.error,
+        takes_request,
+    };
+    call_errbacks(planner, &errbacks, &ended).map(drop)
+}
+
+/// The errbacks that are called when a signature can't begin: its own, and those of what it begins with.
+fn errbacks_of_first(canvas: &Canvas) -> Vec<Value> {
+    let mut errbacks = list(canvas.options.get("link_error"));
+    match &canvas.kind {
+        Kind::Chain(tasks) => {
+            errbacks.extend(tasks.first().map(errbacks_of_first).unwrap_or_default())
+        }
+        Kind::Chord { body, .. } => errbacks.extend(errbacks_of_first(body)),
+        Kind::Task { .. } | Kind::Group(_) => {}
+    }
+    errbacks
 }
 
 fn fail_task(
