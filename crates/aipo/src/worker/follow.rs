@@ -59,8 +59,10 @@ pub(crate) async fn follow(cx: &Context, decision: &mut Decision) -> Result<Work
         }
     };
     let mut used = Vec::new();
-    recall(cx, &mut follows, decision, &mut used).await?;
-    let mut work = match plan(cx, &follows, decision) {
+    let ignored = as_ended(decision);
+    let end = ignored.as_ref().unwrap_or(decision);
+    recall(cx, &mut follows, end, &mut used).await?;
+    let mut work = match plan(cx, &follows, end) {
         Ok(work) => work,
         Err(error) => {
             let text = format!("what follows can't be sent: {error}");
@@ -89,7 +91,32 @@ pub(crate) async fn follow(cx: &Context, decision: &mut Decision) -> Result<Work
         }
     };
     work.step.drops = used;
-    Ok(with_part(cx, &follows, decision, work))
+    let end = ignored.as_ref().unwrap_or(decision);
+    Ok(with_part(cx, &follows, end, work))
+}
+
+/// How a task that asked to be ignored ends for what waits for it: what has no result never comes. In Celery that waits for
+/// ever.
+fn as_ended(decision: &Decision) -> Option<Decision> {
+    let Decision {
+        state: None,
+        retry: None,
+        replace: None,
+        verdict: Verdict::Ack,
+        ..
+    } = decision
+    else {
+        return None;
+    };
+    let failure = Failure::new("celery.exceptions", "Ignore", "the task has no result");
+    Some(Decision {
+        state: Some(TaskState::Revoked),
+        value: Stored::Exception(failure),
+        store: false,
+        retry: None,
+        replace: None,
+        verdict: Verdict::Ack,
+    })
 }
 
 /// Puts steps that are kept in the place of references to them: the next step of the chain where it runs now, all where

@@ -510,3 +510,27 @@ async fn a_workflow_without_a_tree_is_seen_from_its_results() {
     assert_eq!(app.workflow("unknown").await.expect("read"), None);
     worker.stop().await.expect("stopped");
 }
+
+#[aipo::task]
+async fn never_mind(_number: i64) -> TaskResult<i64> {
+    Err(TaskError::ignore())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_an_ignored_task_ends() {
+    let app = App::builder("test")
+        .task(add::task())
+        .task(never_mind::task());
+    let app = testing::build(app).await.expect("an app");
+    let worker = app.worker().start().await.expect("a worker");
+    let flow = add::s(1, 1)
+        .then(never_mind::p())
+        .then(add::p(1))
+        .then(add::p(1));
+
+    let handle = app.send(flow).await.expect("sent");
+
+    let error = handle.get(PATIENCE).await.expect_err("it never ran");
+    assert!(matches!(error, WaitError::Revoked { .. }), "{error}");
+    worker.stop().await.expect("stopped");
+}

@@ -200,6 +200,7 @@ async fn ending(cx: &Context, how: String) -> TaskResult<String> {
         "fails" => Err(TaskError::fail("as told")),
         "panics" => panic!("as told"),
         "rejects" => Err(TaskError::reject("as told")),
+        "is ignored" => Err(TaskError::ignore()),
         "runs out of retries" => Err(TaskError::retry().max_retries(0)),
         "runs too long" => std::future::pending().await,
         "is revoked while it runs" => {
@@ -236,11 +237,12 @@ fn chord(how: &str) -> Canvas {
 const BEFORE: &str = "is revoked before it is sent";
 const WAITING: &str = "is revoked while it waits";
 const LOST: &str = "is lost with its worker";
-const WAYS: [&str; 14] = [
+const WAYS: [&str; 15] = [
     LOST,
     "fails",
     "panics",
     "rejects",
+    "is ignored",
     "runs out of retries",
     "runs too long",
     BEFORE,
