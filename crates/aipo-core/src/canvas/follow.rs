@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 
 use super::CanvasError;
 use super::depth::parse;
-use super::plan::{Plan, PlannedFailure, PlannedPart, Planner};
+use super::plan::{Plan, PlannedFailure, PlannedPart};
+use super::planner::Planner;
 use super::signature::{Canvas, Kind};
 use super::tree::ResultNode;
 use crate::id::TaskId;

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use super::CanvasError;
 use super::follow::{Ended, belong, call_errbacks, end_chain, end_step, with_membership};
 use super::freeze::Frozen;
-use super::plan::{PlannedFailure, PlannedPart, Planner};
+use super::plan::{PlannedFailure, PlannedPart};
+use super::planner::Planner;
 use super::signature::{Canvas, Kind, list};
 use super::steps::awaited;
 use crate::id::TaskId;
@@ -263,8 +264,7 @@ fn errbacks_of(canvas: &Canvas) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::{Lineage, Plan};
-    use super::super::reference::Inline;
+    use super::super::plan::{Inline, Lineage, Plan};
     use super::*;
 
     fn named(id: &str) -> Canvas {

@@ -6,7 +6,8 @@
 //! | `change` | changes to one as a whole: options, stamps |
 //! | `steps` | a chain's steps as they run: nested chains spliced, a group before a step made a chord |
 //! | `freeze` | ids for everything, and the tree of results that will come of it |
-//! | `plan` | from a signature to the messages to send and the chords to open |
+//! | `plan` | what has to happen: messages to send, chords to open, tasks that end |
+//! | `planner` | from a signature to a plan |
 //! | `follow` | what follows from a task that ended: callbacks, the chain, the chord, errbacks |
 //! | `join` | what follows from a chord that is complete |
 //! | `reference` | what comes later in a large workflow is kept once, and messages refer to it |
@@ -27,6 +28,7 @@ mod freeze;
 mod join;
 mod options;
 mod plan;
+mod planner;
 mod reference;
 mod replace;
 mod signature;
@@ -37,8 +39,9 @@ mod tree;
 pub use depth::{check_levels, parse};
 pub use follow::{Ended, Follows, follow_failure, follow_revoked, follow_success};
 pub use join::{JoinError, follow_chord};
-pub use plan::{Kept, Lineage, Plan, PlannedCall, PlannedFailure, PlannedPart, Planner};
-pub use reference::{Inline, RESUME, first_reference, give_up, kept, resolve};
+pub use plan::{Inline, Kept, Lineage, Plan, PlannedCall, PlannedFailure, PlannedPart};
+pub use planner::Planner;
+pub use reference::{RESUME, first_reference, give_up, kept, resolve};
 pub use replace::{add_to_chord, replace};
 pub use signature::{Canvas, Kind};
 pub use tree::ResultNode;

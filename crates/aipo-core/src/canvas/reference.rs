@@ -19,7 +19,8 @@ use serde_json::{Map, Value};
 use super::CanvasError;
 use super::freeze::{Frozen, freeze};
 use super::options::take;
-use super::plan::{Kept, Planner, link_error_to_body, parts};
+use super::plan::{Inline, Kept};
+use super::planner::{Planner, link_error_to_body, parts};
 use super::signature::{Canvas, Kind, list};
 use super::steps::awaited;
 
@@ -29,15 +30,6 @@ pub const RESUME: &str = "aipo.resume";
 const KEPT: &str = "kept";
 /// What a reference takes in a message, about, in bytes: less than that is no gain.
 const REFERENCE_SIZE: usize = 512;
-
-/// What messages carry themselves.
-#[derive(Clone, Copy)]
-pub struct Inline<'a> {
-    /// How many bytes all copies of one body may take; with zero, none is carried.
-    pub max_size: usize,
-    /// Whether a task of this name runs in aipo.
-    pub knows: &'a dyn Fn(&str) -> bool,
-}
 
 impl Planner<'_> {
     /// What a message carries of the steps of a chain after its own, which have their ids: the first ones, and a

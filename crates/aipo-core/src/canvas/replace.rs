@@ -6,7 +6,7 @@ use super::CanvasError;
 use super::depth::check_layers;
 use super::follow::Follows;
 use super::freeze::Frozen;
-use super::plan::Planner;
+use super::planner::Planner;
 use super::signature::{Canvas, Kind};
 use super::steps::{is_nothing, unchain};
 use super::tree::ResultNode;
