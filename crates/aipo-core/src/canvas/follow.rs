@@ -263,8 +263,9 @@ pub(super) fn call_errbacks(
     let id = Value::from(ended.id.as_str());
     // Also where it failed without running: the body of a chord.
     let options = Map::from_iter([("parent_id".to_owned(), id.clone())]);
+    // Celery calls these itself, so they are nobody's children.
     for errback in with_request {
-        children.extend(planner.apply(errback, &args, options.clone())?);
+        planner.apply(errback, &args, options.clone())?;
     }
     if !by_id.is_empty() {
         children.extend(planner.apply(Canvas::group(by_id), &[id], options)?);

@@ -36,16 +36,16 @@ pub fn repr_value(value: &Value) -> String {
 /// An exception: `ValueError('boom')`.
 pub fn repr_exception(exception: &ExceptionInfo) -> String {
     let args = match &exception.exc_message {
-        Value::Array(args) => repr_tuple(args),
-        Value::Null => "()".to_owned(),
-        other => repr_tuple(std::slice::from_ref(other)),
+        Value::Array(args) => &args[..],
+        Value::Null => &[],
+        other => std::slice::from_ref(other),
     };
-    // A call has no comma behind its only argument.
-    let args = match args.strip_suffix(",)") {
-        Some(args) => format!("{args})"),
-        None => args,
-    };
-    format!("{}{args}", exception.exc_type)
+    let args = args.iter().map(|arg| match arg {
+        Value::String(text) => repr_text(text),
+        other => repr_value(other),
+    });
+    let args: Vec<String> = args.collect();
+    format!("{}({})", exception.exc_type, args.join(", "))
 }
 
 /// A text as Python's own `repr` prints it, whole: in double quotes if it has single ones only.
@@ -281,6 +281,8 @@ mod tests {
         check(json!(["boom"]), "ValueError('boom')");
         check(json!("boom"), "ValueError('boom')");
         check(json!(["no", 7]), "ValueError('no', 7)");
+        check(json!(["it's"]), "ValueError(\"it's\")");
+        check(json!(["a\nb", [1, "c"]]), "ValueError('a\\nb', [1, 'c'])");
         check(json!([]), "ValueError()");
         check(json!(null), "ValueError()");
     }
