@@ -122,12 +122,10 @@ macro_rules! conformance {
                     crash_after_crash_is_counted,
                     a_release_takes_the_counted_start_back,
                     a_release_of_what_was_not_counted_takes_nothing_back,
-                    a_requeue_keeps_the_count,
                     a_close_keeps_the_count,
                 }
                 settle {
                     an_acked_message_never_returns,
-                    a_requeued_message_goes_to_the_end,
                     a_released_message_goes_to_the_front,
                     messages_released_together_keep_their_order,
                     a_message_handed_back_comes_as_it_was_sent,
@@ -136,6 +134,7 @@ macro_rules! conformance {
                     a_settlement_does_not_replace_a_success,
                     follow_ups_are_published_with_the_verdict,
                     a_retry_takes_the_place_of_its_message,
+                    a_message_sent_anew_goes_to_the_end_and_was_never_started,
                     each_settlement_of_a_batch_has_its_answer,
                     a_batch_is_settled_in_order,
                     settling_nothing_answers_nothing,

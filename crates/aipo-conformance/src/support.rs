@@ -103,6 +103,13 @@ impl Fixture {
         consumer(&self.store, name, queues).await
     }
 
+    /// Starts the first message of `queue` and closes: it goes back, counted once more.
+    pub(crate) async fn start_and_close(&self, queue: &str) {
+        let consumer = self.consumer(&[queue]).await;
+        consumer.take_one().await;
+        consumer.close().await.expect("close");
+    }
+
     pub(crate) async fn recover(&self) -> usize {
         self.store.broker.recover().await.expect("recover")
     }

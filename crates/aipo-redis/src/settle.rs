@@ -112,7 +112,6 @@ impl Source {
         call.arg(hold.field()).arg(hold.later_start());
         match &ending.settlement.verdict {
             Verdict::Ack => call.arg("A"),
-            Verdict::Requeue => call.arg("Q"),
             Verdict::Release => call.arg("R"),
             Verdict::Park { until } => self.write_parking(call, hold, *until),
             Verdict::DeadLetter { reason } => call.arg("D").arg(reason),

@@ -310,7 +310,6 @@ fn settle_one(batch: &mut Batch<'_>, consumer: i64, ending: &Ending) -> rusqlite
     };
     match &ending.verdict {
         Verdict::Ack => message::remove(batch, &held)?,
-        Verdict::Requeue => message::requeue(batch, &held)?,
         Verdict::Release => message::release(batch, &held)?,
         Verdict::Park { until } => message::park(batch, &held, ceil_ms(*until))?,
         Verdict::DeadLetter { reason } => message::bury(batch, &held, reason)?,

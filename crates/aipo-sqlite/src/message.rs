@@ -4,7 +4,7 @@
 //!                 insert               fetch (fetch.rs)
 //!        (new) ──────────────▶ ready ─────────────────▶ in flight ──▶ remove ──▶ (gone)
 //!          │                   ▲ ▲ ▲                     │   │
-//!          │ insert            │ │ └── release, requeue ──┘   │ bury
+//!          │ insert            │ │ └────── release ───────┘   │ bury
 //!          ▼       promote     │ │                           ▼
 //!        parked ───────────────┘ └──────── redrive ──────── dead ──▶ discard ──▶ (gone)
 //!          ▲                                             (from in flight)
@@ -274,12 +274,6 @@ pub(crate) fn park(batch: &mut Batch<'_>, held: &Held, until_ms: i64) -> rusqlit
         .prepared("UPDATE message SET deliveries = ?2, due_ms = ?3 WHERE seq = ?1")?
         .execute(params![held.seq, held.deliveries_before(), until_ms])?;
     line_up(batch, held.seq, Place::InFlight)
-}
-
-/// In flight → ready, at the end of the line.
-pub(crate) fn requeue(batch: &mut Batch<'_>, held: &Held) -> rusqlite::Result<()> {
-    let seq = renumber(batch, held.seq, held.deliveries)?;
-    line_up(batch, seq, Place::InFlight)
 }
 
 /// In flight → dead.

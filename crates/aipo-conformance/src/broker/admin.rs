@@ -142,7 +142,7 @@ pub async fn a_purge_leaves_what_is_in_flight_or_dead(harness: &impl Harness) {
     assert_eq!(bed.store.broker.purge(&"q".into()).await.expect("purge"), 1);
 
     assert_eq!(bed.counts("q").await, [0, 0, 1, 1]);
-    consumer.done(&held[1], Verdict::Requeue).await;
+    consumer.done(&held[1], Verdict::Release).await;
     assert_eq!(bed.counts("q").await, [1, 0, 0, 1]);
 }
 

@@ -195,15 +195,14 @@ pub async fn a_claim_is_settled_whole(harness: &impl Harness) {
 pub async fn a_claim_keeps_the_count(harness: &impl Harness) {
     let bed = Fixture::open(harness).await;
     bed.publish([message("q", "a")]).await;
-    let consumer = bed.consumer(&["q"]).await;
-    let held = consumer.take_one().await;
-    consumer.done(&held, Verdict::Requeue).await;
+    bed.start_and_close("q").await;
     let claimant = bed.consumer(&[]).await;
 
     let claimed = claim_one(&claimant, "a").await;
     assert_eq!((claimed.deliveries, claimed.started), (1, false));
     claimant.close().await.expect("close");
 
+    let consumer = bed.consumer(&["q"]).await;
     assert_eq!(consumer.take_one().await.deliveries, 2);
 }
 
@@ -244,7 +243,7 @@ async fn assert_parked_again(bed: &Fixture, until: jiff::Timestamp) {
 pub async fn a_message_claimed_before_it_is_due_is_parked_when_it_goes_back(
     harness: &impl Harness,
 ) {
-    for verdict in [Some(Verdict::Release), Some(Verdict::Requeue), None] {
+    for verdict in [Some(Verdict::Release), None] {
         let bed = Fixture::open(harness).await;
         let until = bed.clock.after(A_MINUTE);
         bed.publish([in_a_minute(&bed, "q", "a")]).await;
@@ -282,7 +281,7 @@ pub async fn a_message_claimed_before_it_is_due_outlives_its_consumer(harness: &
 pub async fn a_message_that_became_due_meanwhile_is_ready_when_it_goes_back(
     harness: &impl Harness,
 ) {
-    for verdict in [Some(Verdict::Release), Some(Verdict::Requeue), None] {
+    for verdict in [Some(Verdict::Release), None] {
         let bed = Fixture::open(harness).await;
         bed.publish([Publish {
             due: Some(bed.clock.after(LEASE / 2)),
@@ -318,22 +317,20 @@ pub async fn a_message_parked_again_can_be_claimed(harness: &impl Harness) {
 }
 
 pub async fn a_message_handed_back_can_be_claimed(harness: &impl Harness) {
-    for verdict in [Verdict::Release, Verdict::Requeue] {
-        let bed = Fixture::open(harness).await;
-        bed.publish([message("q", "a")]).await;
-        let consumer = bed.consumer(&["q"]).await;
-        let held = consumer.take_one().await;
-        consumer.done(&held, verdict).await;
-        let claimant = bed.consumer(&[]).await;
+    let bed = Fixture::open(harness).await;
+    bed.publish([message("q", "a")]).await;
+    let consumer = bed.consumer(&["q"]).await;
+    let held = consumer.take_one().await;
+    consumer.done(&held, Verdict::Release).await;
+    let claimant = bed.consumer(&[]).await;
 
-        let claimed = claim_one(&claimant, "a").await;
-        claimant.done(&claimed, Verdict::Release).await;
-        let again = claim_one(&claimant, "a").await;
+    let claimed = claim_one(&claimant, "a").await;
+    claimant.done(&claimed, Verdict::Release).await;
+    let again = claim_one(&claimant, "a").await;
 
-        assert_ne!(again.tag, claimed.tag);
-        claimant.done(&again, Verdict::Ack).await;
-        assert_eq!(bed.counts("q").await, [0; 4]);
-    }
+    assert_ne!(again.tag, claimed.tag);
+    claimant.done(&again, Verdict::Ack).await;
+    assert_eq!(bed.counts("q").await, [0; 4]);
 }
 
 pub async fn claimed_by_two_at_once_it_goes_to_one(harness: &impl Harness) {

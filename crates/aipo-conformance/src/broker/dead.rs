@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aipo_core::message::Envelope;
-use aipo_core::store::{DeadLetter, Publish, Verdict};
+use aipo_core::store::{DeadLetter, Publish};
 
 use crate::Harness;
 use crate::support::{Fixture, Holder, dead, id_of, message, numbered, settlement};
@@ -49,9 +49,8 @@ pub async fn a_dead_letter_tells_all_about_its_message(harness: &impl Harness) {
         ..message("q", "a")
     };
     first.publish([sent]).await;
+    first.start_and_close("q").await;
     let consumer = first.consumer(&["q"]).await;
-    let once = consumer.take_one().await;
-    consumer.done(&once, Verdict::Requeue).await;
     let twice = consumer.take_one().await;
     first.clock.advance(Duration::from_secs(5));
 

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use aipo_core::TaskState;
-use aipo_core::store::{DeliveryTag, Location, Publish, Settled, Settlement, Verdict};
+use aipo_core::store::{Delivery, DeliveryTag, Location, Publish, Settled, Settlement, Verdict};
 
 use crate::Harness;
-use crate::support::{Fixture, dead, ids, message, numbered, poll_times, result, settlement};
+use crate::support::{
+    Fixture, dead, id_of, ids, message, numbered, poll_times, result, settlement,
+};
 
 pub async fn an_acked_message_never_returns(harness: &impl Harness) {
     let first = Fixture::open(harness).await;
@@ -22,17 +24,6 @@ pub async fn an_acked_message_never_returns(harness: &impl Harness) {
     assert_eq!(first.outlive_leases().await, 0);
     let second = first.second(harness).await;
     assert_eq!(second.consumer(&["q"]).await.take(10).await, []);
-}
-
-pub async fn a_requeued_message_goes_to_the_end(harness: &impl Harness) {
-    let bed = Fixture::open(harness).await;
-    bed.publish(numbered("q", 3)).await;
-    let consumer = bed.consumer(&["q"]).await;
-    let first = consumer.take_one().await;
-
-    consumer.done(&first, Verdict::Requeue).await;
-
-    assert_eq!(ids(&consumer.take(10).await), ["1", "2", "0"]);
 }
 
 pub async fn a_released_message_goes_to_the_front(harness: &impl Harness) {
@@ -71,30 +62,28 @@ pub async fn a_message_handed_back_comes_as_it_was_sent(harness: &impl Harness) 
     bed.publish([sent.clone()]).await;
     let consumer = bed.consumer(&["q"]).await;
 
-    for verdict in [Verdict::Release, Verdict::Requeue] {
-        let delivery = consumer.take_one().await;
-        assert_eq!(delivery.envelope, sent.envelope);
-        assert_eq!(delivery.queue, sent.queue);
-        consumer.done(&delivery, verdict).await;
-    }
-    assert_eq!(consumer.take_one().await.envelope, sent.envelope);
+    let delivery = consumer.take_one().await;
+    consumer.done(&delivery, Verdict::Release).await;
+    bed.start_and_close("q").await;
+
+    let delivery = consumer.take_one().await;
+    assert_eq!(delivery.envelope, sent.envelope);
+    assert_eq!(delivery.queue, sent.queue);
 }
 
 /// A tag that was used up does not name the next delivery of the same message.
 pub async fn a_message_handed_back_comes_with_another_tag(harness: &impl Harness) {
-    for verdict in [Verdict::Release, Verdict::Requeue] {
-        let bed = Fixture::open(harness).await;
-        bed.publish([message("q", "a")]).await;
-        let consumer = bed.consumer(&["q"]).await;
-        let before = consumer.take_one().await;
-        consumer.done(&before, verdict).await;
-        let now = consumer.take_one().await;
+    let bed = Fixture::open(harness).await;
+    bed.publish([message("q", "a")]).await;
+    let consumer = bed.consumer(&["q"]).await;
+    let before = consumer.take_one().await;
+    consumer.done(&before, Verdict::Release).await;
+    let now = consumer.take_one().await;
 
-        let late = consumer.settle_one(settlement(&before, Verdict::Ack)).await;
+    let late = consumer.settle_one(settlement(&before, Verdict::Ack)).await;
 
-        assert_eq!(late, Settled::LeaseLost);
-        consumer.done(&now, Verdict::Ack).await;
-    }
+    assert_eq!(late, Settled::LeaseLost);
+    consumer.done(&now, Verdict::Ack).await;
 }
 
 pub async fn the_result_is_stored_with_the_verdict(harness: &impl Harness) {
@@ -102,13 +91,7 @@ pub async fn the_result_is_stored_with_the_verdict(harness: &impl Harness) {
     let park = Verdict::Park {
         until: bed.clock.after(Duration::from_secs(60)),
     };
-    let verdicts = [
-        Verdict::Ack,
-        Verdict::Requeue,
-        Verdict::Release,
-        park,
-        dead("no"),
-    ];
+    let verdicts = [Verdict::Ack, Verdict::Release, park, dead("no")];
     let consumer = bed.consumer(&["q"]).await;
 
     for (number, verdict) in verdicts.into_iter().enumerate() {
@@ -221,7 +204,7 @@ pub async fn each_settlement_of_a_batch_has_its_answer(harness: &impl Harness) {
     let batch = vec![
         settlement(&held[0], Verdict::Ack),
         settlement(&gone, Verdict::Ack),
-        settlement(&held[2], Verdict::Requeue),
+        settlement(&held[2], Verdict::Release),
         settlement(&held[3], dead("no")),
     ];
     let answers = consumer.settle(batch).await.expect("settle");
@@ -238,6 +221,32 @@ pub async fn each_settlement_of_a_batch_has_its_answer(harness: &impl Harness) {
     assert_eq!(bed.counts("q").await, [1, 0, 0, 1]);
 }
 
+/// Ends a delivery and sends its message anew.
+fn again(delivery: &Delivery) -> Settlement {
+    Settlement {
+        publish: vec![Publish {
+            envelope: delivery.envelope.clone(),
+            ..message("q", &id_of(delivery))
+        }],
+        ..settlement(delivery, Verdict::Ack)
+    }
+}
+
+/// As a task asks for that gives its message back.
+pub async fn a_message_sent_anew_goes_to_the_end_and_was_never_started(harness: &impl Harness) {
+    let bed = Fixture::open(harness).await;
+    bed.publish(numbered("q", 3)).await;
+    let consumer = bed.consumer(&["q"]).await;
+    let first = consumer.take_one().await;
+
+    assert_eq!(consumer.settle_one(again(&first)).await, Settled::Done);
+
+    let taken = consumer.hold(3).await;
+    assert_eq!(ids(&taken), ["1", "2", "0"]);
+    assert_eq!((taken[2].deliveries, taken[2].started), (0, false));
+    assert_eq!(taken[2].envelope, first.envelope);
+}
+
 pub async fn a_batch_is_settled_in_order(harness: &impl Harness) {
     let bed = Fixture::open(harness).await;
     bed.publish(numbered("q", 3)).await;
@@ -245,12 +254,12 @@ pub async fn a_batch_is_settled_in_order(harness: &impl Harness) {
     let held = consumer.take(3).await;
 
     let batch = vec![
-        settlement(&held[2], Verdict::Requeue),
+        again(&held[2]),
         Settlement {
             publish: vec![message("q", "new")],
             ..settlement(&held[1], Verdict::Ack)
         },
-        settlement(&held[0], Verdict::Requeue),
+        again(&held[0]),
     ];
     consumer.settle(batch).await.expect("settle");
 
@@ -273,7 +282,7 @@ pub async fn a_delivery_is_settled_once(harness: &impl Harness) {
     let again = Settlement {
         result: Some(result("a", TaskState::Failure, "second")),
         publish: vec![message("next", "b")],
-        ..settlement(&delivery, Verdict::Requeue)
+        ..settlement(&delivery, Verdict::Release)
     };
 
     let batch = vec![settlement(&delivery, Verdict::Ack), again.clone()];
@@ -315,7 +324,7 @@ pub async fn a_tag_that_never_was_has_no_effect(harness: &impl Harness) {
 
     let settlement = Settlement {
         tag: DeliveryTag(u64::MAX >> 1),
-        verdict: Verdict::Requeue,
+        verdict: Verdict::Release,
         result: None,
         publish: vec![message("next", "b")],
         step: Default::default(),

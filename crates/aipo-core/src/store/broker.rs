@@ -4,7 +4,7 @@
 //!             publish                      fetch, start                 settle: ack
 //!  (sender) ───────────▶ ready ──────────────────────────▶ in flight ─────────────────▶ gone
 //!              │           ▲                                   │
-//!              ▼  when due │    settle: release, requeue;      │ settle: dead letter
+//!              ▼  when due │    settle: release;               │ settle: dead letter
 //!            parked ───────┘    recover, after the lease ◀─────┴──────────────────────▶ dead
 //! ```
 //! [`Consumer::claim`] takes named messages, ready or parked, past the line: for those who end what nobody has begun.
@@ -19,8 +19,7 @@
 //!
 //! # Order
 //! Within a priority messages come in the order of their publication. What is released, recovered or
-//! left by a consumer that closes goes back before the line, in its old order; what is requeued or
-//! redriven goes to its end. Where a parked message stands once it is due is the store's choice, and so it is of one
+//! left by a consumer that closes goes back before the line, in its old order; what is redriven goes to its end. Where a parked message stands once it is due is the store's choice, and so it is of one
 //! that was claimed and comes back.
 //!
 //! # Counting deliveries
@@ -244,10 +243,9 @@ pub struct Settlement {
 /// What becomes of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// It is done and never returns.
+    /// It is done and never returns. With the same message among what is sent, that is Celery's reject with requeue:
+    /// it goes to the end of the line, as one that was never started.
     Ack,
-    /// It goes back, to the end of the line, and keeps its count. Celery's reject with requeue.
-    Requeue,
     /// It goes back to the front as if it had never been fetched: it was not run, or was interrupted
     /// through no fault of its own. A start that was
     /// counted is taken back.

@@ -12,7 +12,7 @@
 //! | ignore | – | done |
 //! | replace | – | done; what replaces it is sent |
 //! | reject | `FAILURE` | dead letter |
-//! | reject with requeue | – | back to the end of its queue |
+//! | reject with requeue | – | the same once more, at the end of its queue; done when it was acknowledged before it ran |
 //! | hard time limit | `FAILURE` | done |
 //! | revoked, expired | `REVOKED` | done |
 //! | unknown task, undecodable, worker lost too often | `FAILURE` | dead letter |
@@ -60,6 +60,8 @@ pub struct Decision {
     pub store: bool,
     /// Whether the task is sent again, with what it says of that; the time is always told.
     pub retry: Option<Box<Retry>>,
+    /// Whether its message is sent anew, as it is.
+    pub requeue: bool,
     /// What is put in its place.
     pub replace: Option<Box<Canvas>>,
     /// What becomes of the message.
@@ -88,6 +90,7 @@ pub fn decide(outcome: Outcome, facts: &Facts<'_>) -> Decision {
             value: Stored::Value(value),
             store: policy.store_result,
             retry: None,
+            requeue: false,
             replace: None,
             verdict: Verdict::Ack,
         },
@@ -120,7 +123,11 @@ pub fn decide(outcome: Outcome, facts: &Facts<'_>) -> Decision {
             ..silent(Verdict::Ack)
         },
         Outcome::Ignore => silent(Verdict::Ack),
-        Outcome::Reject { requeue: true, .. } => silent(Verdict::Requeue),
+        Outcome::Reject { requeue: true, .. } => Decision {
+            // One that was acknowledged before it ran is not given back; Celery's neither.
+            requeue: policy.acks_late,
+            ..silent(Verdict::Ack)
+        },
         Outcome::Reject {
             requeue: false,
             reason,
@@ -194,6 +201,7 @@ fn again(mut retry: Box<Retry>, facts: &Facts<'_>) -> Decision {
         value,
         store: policy.store_errors,
         retry: Some(retry),
+        requeue: false,
         replace: None,
         verdict: Verdict::Ack,
     }
@@ -205,6 +213,7 @@ fn fail(failure: Failure, verdict: Verdict, policy: &Policy) -> Decision {
         value: Stored::Exception(failure),
         store: policy.store_errors,
         retry: None,
+        requeue: false,
         replace: None,
         verdict,
     }
@@ -217,6 +226,7 @@ fn revoked(why: &str, policy: &Policy) -> Decision {
         value: Stored::Exception(failure),
         store: policy.store_errors,
         retry: None,
+        requeue: false,
         replace: None,
         verdict: Verdict::Ack,
     }
@@ -228,6 +238,7 @@ fn silent(verdict: Verdict) -> Decision {
         value: Stored::Nothing,
         store: false,
         retry: None,
+        requeue: false,
         replace: None,
         verdict,
     }
@@ -307,8 +318,8 @@ mod tests {
             _ => None,
         };
         let verdict = match decision.verdict {
+            Verdict::Ack if decision.requeue => "requeue",
             Verdict::Ack => "ack",
-            Verdict::Requeue => "requeue",
             Verdict::Release => "release",
             Verdict::Park { .. } => "park",
             Verdict::DeadLetter { .. } => "dead",
@@ -322,6 +333,29 @@ mod tests {
             }),
             verdict,
         )
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_not_given_back() {
+        for acks_late in [true, false] {
+            let policy = policy(&TaskOptions {
+                acks_late: Some(acks_late),
+                ..TaskOptions::default()
+            });
+            let facts = Facts {
+                task: "t",
+                id: "id",
+                arguments: &"args:() kwargs:{}",
+                retries: 0,
+                policy: &policy,
+                random: 0.5,
+            };
+            let outcome = Outcome::Reject {
+                requeue: true,
+                reason: String::new(),
+            };
+            assert_eq!(decide(outcome, &facts).requeue, acks_late);
+        }
     }
 
     #[test]

@@ -83,9 +83,8 @@ fn every_change_of_state_is_in_the_diagram() {
         let decision = decide(outcome, &facts);
         let to = match (&decision.state, decision.verdict) {
             (Some(state), _) => state.to_string(),
-            (None, Verdict::Release | Verdict::Requeue | Verdict::Park { .. }) => {
-                "PENDING".to_owned()
-            }
+            (None, _) if decision.requeue => "PENDING".to_owned(),
+            (None, Verdict::Release | Verdict::Park { .. }) => "PENDING".to_owned(),
             // Ignored: it is over, and nothing is stored.
             (None, _) => "[*]".to_owned(),
         };

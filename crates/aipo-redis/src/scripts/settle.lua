@@ -5,7 +5,7 @@
 -- ARGV  1 id, 2 now or '', 3 prefix of all keys, 4 separator, 5 prefix of notes on results, 6 expiries of results
 --       or '', 7 number of deliveries, then by delivery:
 --         its field, where a later start of it is noted or '',
---         verdict: A ack, Q requeue, R release; D dead letter, and then the reason; P park, and then the parked
+--         verdict: A ack, R release; D dead letter, and then the reason; P park, and then the parked
 --           messages of its queue (zset), step, due in ms,
 --         results: 0 or 1, and then key, meta, ttl, state or '',
 --         messages: how many, and then by message: queue or '' when it is known to be declared, list, parked,
@@ -46,7 +46,7 @@ for _ = 1, tonumber(ARGV[7]) do
   local place = false
   if is_held and later ~= '' then
     local noted = 'parked:' .. string.match(field, '%d+$')
-    if verdict == 'R' or verdict == 'Q' then
+    if verdict == 'R' then
       place = redis.call('HGET', consumer, noted)
     end
     redis.call('HDEL', consumer, later, noted)
@@ -84,20 +84,13 @@ for _ = 1, tonumber(ARGV[7]) do
       if started then
         count = count + 1
       end
-      if verdict == 'Q' then
-        local again = with_deliveries(bare, count)
-        if not park_again(place, again, now) then
-          redis.call('LPUSH', list, again)
-        end
-      else
-        local steps = tonumber(redis.call('HGET', consumer, 'steps'))
-        local queue = redis.call('HGET', consumer, 'queue:' .. math.floor(lane / steps))
-        local id = redis.call('INCR', KEYS[4])
-        redis.call('HSET', prefix .. 'aipo:letter:' .. id, 'queue', queue, 'list', list, 'reason', reason,
-          'died', now, 'deliveries', count, 'message', bare)
-        redis.call('ZADD', KEYS[3], id, id)
-        redis.call('ZADD', prefix .. 'aipo:dead:' .. queue, id, id)
-      end
+      local steps = tonumber(redis.call('HGET', consumer, 'steps'))
+      local queue = redis.call('HGET', consumer, 'queue:' .. math.floor(lane / steps))
+      local id = redis.call('INCR', KEYS[4])
+      redis.call('HSET', prefix .. 'aipo:letter:' .. id, 'queue', queue, 'list', list, 'reason', reason,
+        'died', now, 'deliveries', count, 'message', bare)
+      redis.call('ZADD', KEYS[3], id, id)
+      redis.call('ZADD', prefix .. 'aipo:dead:' .. queue, id, id)
     end
   end
 

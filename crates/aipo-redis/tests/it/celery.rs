@@ -144,9 +144,9 @@ async fn the_count_goes_with_the_message_through_anybodys_hands() {
     let database = fresh();
     let store = database.store().await;
     publish(&store, [message("celery", "a")]).await;
-    let consumer = consumer(&store, &["celery"]).await;
-    let first = take(&*consumer).await.remove(0);
-    settle(&*consumer, &first, Verdict::Requeue).await;
+    let closing = consumer(&store, &["celery"]).await;
+    let first = take(&*closing).await.remove(0);
+    closing.close().await.expect("closed");
 
     let raw: Vec<u8> = database.ask(&["RPOP", "celery"]);
     let object: Value = serde_json::from_slice(&raw).expect("JSON");
@@ -157,6 +157,7 @@ async fn the_count_goes_with_the_message_through_anybodys_hands() {
     let rewritten = [br#"{"aipo-deliveries": 1, "#, rest].concat();
     let _: u64 = database.ask_bytes(&[b"RPUSH", b"celery", &rewritten]);
 
+    let consumer = consumer(&store, &["celery"]).await;
     let second = take(&*consumer).await.remove(0);
     assert_eq!((second.deliveries, second.envelope), (2, first.envelope));
 }
@@ -196,8 +197,7 @@ async fn what_is_no_message_is_delivered_all_the_same() {
                 garbage
             }
         );
-        // A start can't be counted on what is no object, and is not run either.
-        settle(&*consumer, &taken, Verdict::Requeue).await;
+        settle(&*consumer, &taken, Verdict::Release).await;
         let again = take(&*consumer).await.remove(0);
         assert_eq!(again.envelope, taken.envelope);
         settle(

@@ -1,8 +1,8 @@
 //! The queues as plain data: every message, where it is, and who holds it.
 //!
 //! A message has a serial, which names it for as long as it exists, and an order, which is its place
-//! in the line. Handing it back keeps the order, so it stands where it stood; a requeue and a redrive
-//! give it a new one, at the end.
+//! in the line. Handing it back keeps the order, so it stands where it stood; a redrive
+//! gives it a new one, at the end.
 //!
 //! Invariant: a message is in exactly one of `ready`, `parked`, `held` and `dead`, and its
 //! [`Place`] says in which.
@@ -232,11 +232,6 @@ impl Queues {
                 self.queue_mut(serial).in_flight -= 1;
                 self.delete(serial);
                 None
-            }
-            Verdict::Requeue => {
-                let end = self.next();
-                self.message_mut(serial).order = end;
-                Some(self.hand_back(serial, now))
             }
             Verdict::Release => {
                 let message = self.message_mut(serial);

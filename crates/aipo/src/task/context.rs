@@ -107,8 +107,7 @@ impl Context {
     /// [`TaskError::requeue`](aipo_core::task::TaskError::requeue), or its worker was lost. Celery:
     /// `delivery_info["redelivered"]`.
     pub fn redelivered(&self) -> bool {
-        let told = self.headers().custom.get(REDELIVERED);
-        self.deliveries() > 1 || told.is_some_and(|told| *told == true)
+        self.deliveries() > 1 || was_given_back(self.headers())
     }
 
     /// Whether it runs without a message, as in [`testing::run`](crate::testing::run). Celery:
@@ -300,6 +299,12 @@ impl Context {
             None => waiting.await,
         }
     }
+}
+
+/// Whether a message says that a task gave it back, here or on Python's side.
+pub(crate) fn was_given_back(headers: &Headers) -> bool {
+    let told = headers.custom.get(REDELIVERED);
+    told.is_some_and(|told| *told == true)
 }
 
 tokio::task_local! {

@@ -18,7 +18,7 @@ pub use base::Base;
 pub use call::Call;
 pub(crate) use call::{Unwritable, is_reserved_header};
 pub use context::Context;
-pub(crate) use context::{ContextParts, SoftLimit, blocking_scope, current, scope};
+pub(crate) use context::{ContextParts, SoftLimit, blocking_scope, current, scope, was_given_back};
 
 /// Work that can be sent to a worker.
 ///

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use aipo_core::TaskState;
 use aipo_core::message::{ExceptionInfo, repr_exception, repr_value};
-use aipo_core::store::Verdict;
 use aipo_core::task::{Decision, Failure, Stored};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -68,7 +67,7 @@ pub(crate) fn concluded(session: &Session, cx: &Context, decision: &Decision) {
         (Some(TaskState::Revoked), Stored::Exception(failure)) => {
             revoked_by_worker(session, cx, failure)
         }
-        _ => not_finished(session, cx, &decision.verdict),
+        _ => not_finished(session, cx, decision),
     }
 }
 
@@ -162,9 +161,12 @@ fn revoked_by_worker(session: &Session, cx: &Context, failure: &Failure) {
 }
 
 /// It leaves no trace here: it was ignored, goes back to its queue, or was refused.
-fn not_finished(session: &Session, cx: &Context, verdict: &Verdict) {
-    tracing::info!(task.id = %cx.id(), task.name = name(cx), ?verdict, "task not finished here");
-    if matches!(verdict, Verdict::Requeue) {
+fn not_finished(session: &Session, cx: &Context, decision: &Decision) {
+    let Decision {
+        verdict, requeue, ..
+    } = decision;
+    tracing::info!(task.id = %cx.id(), task.name = name(cx), ?verdict, requeue, "task not finished here");
+    if *requeue {
         rejected(session, cx, true);
     }
 }

@@ -80,6 +80,7 @@ pub(crate) async fn follow(cx: &Context, decision: &mut Decision) -> Result<Work
                 value: Stored::Exception(Failure::new(module.0, module.1, module.2)),
                 store: true,
                 retry: None,
+                requeue: false,
                 replace: None,
                 verdict: Verdict::Ack,
             };
@@ -101,6 +102,7 @@ fn as_ended(decision: &Decision) -> Option<Decision> {
     let Decision {
         state: None,
         retry: None,
+        requeue: false,
         replace: None,
         verdict: Verdict::Ack,
         ..
@@ -114,6 +116,7 @@ fn as_ended(decision: &Decision) -> Option<Decision> {
         value: Stored::Exception(failure),
         store: false,
         retry: None,
+        requeue: false,
         replace: None,
         verdict: Verdict::Ack,
     })

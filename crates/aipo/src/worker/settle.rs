@@ -21,8 +21,8 @@ use aipo_core::message::{Envelope, Format, TaskMessage, WireTime};
 use aipo_core::store::{
     Consumer, DeliveryTag, Publish, ResultRecord, Settled, Settlement, Step, Store, Verdict,
 };
-use aipo_core::task::{Decision, Failure, NextRun, Parameters, Policy, Retry, Stored};
-use aipo_core::{ErrorKind, Result, TaskState};
+use aipo_core::task::{Decision, Failure, NextRun, Parameters, Policy, REDELIVERED, Retry, Stored};
+use aipo_core::{ErrorKind, QueueName, Result, TaskState};
 use jiff::Timestamp;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -240,6 +240,9 @@ pub(crate) fn settlement(
         publish.push(retry(cx, policy, *said));
         cx.adopt(ResultNode::task(cx.id().as_str()));
     }
+    if decision.requeue {
+        publish.push(requeued(cx));
+    }
     Settlement {
         tag,
         result: record(cx, &decision),
@@ -283,18 +286,41 @@ fn retry(cx: &Context, policy: &Policy, mut said: Retry) -> Publish {
         ignore_result: !policy.store_result,
         now: cx.app().clock().now(),
     };
-    let message = TaskMessage {
+    let message = said.message(message(cx), &next);
+    let due = message.headers.eta.as_ref().map(WireTime::timestamp);
+    published(cx, queue, due, message)
+}
+
+/// The message of a task that gives it back: the same, at the end of its line, and with it the count of its starts begins
+/// anew, since no worker was lost over it.
+fn requeued(cx: &Context) -> Publish {
+    let mut message = message(cx);
+    let headers = &mut message.headers;
+    headers.custom.insert(REDELIVERED.to_owned(), true.into());
+    published(cx, cx.queue().clone(), None, message)
+}
+
+/// The message that the task came with.
+fn message(cx: &Context) -> TaskMessage {
+    TaskMessage {
         headers: cx.headers().clone(),
         properties: cx.properties().clone(),
         body: cx.parts().body.clone(),
         has_full_headers: true,
-    };
-    let message = said.message(message, &next);
+    }
+}
+
+fn published(
+    cx: &Context,
+    queue: QueueName,
+    due: Option<Timestamp>,
+    message: TaskMessage,
+) -> Publish {
     Publish {
         queue,
         id: message.headers.id.clone(),
         priority: message.properties.priority,
-        due: message.headers.eta.as_ref().map(WireTime::timestamp),
+        due,
         envelope: written(cx, message),
     }
 }

@@ -21,7 +21,7 @@ async fn answer(cx: &Context, how: String) -> TaskResult<()> {
     match how.as_str() {
         "fail" => Err(TaskError::fail("it's over")),
         "retry" if cx.retries() == 0 => Err(TaskError::retry().because(TaskError::fail("not yet"))),
-        "requeue" if cx.deliveries() == 1 => Err(TaskError::requeue()),
+        "requeue" if !cx.redelivered() => Err(TaskError::requeue()),
         "reject" => Err(TaskError::reject("not for me")),
         "tell" => {
             cx.send_event("task-halfway", json!({ "done": 1 })).await?;

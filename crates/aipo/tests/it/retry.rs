@@ -6,6 +6,13 @@ use aipo::testing::{self, Sent};
 use aipo::{App, AppBuilder, Context, Signature, TaskError, TaskResult, TaskState, WaitError};
 use serde_json::{Map, Value, json};
 
+use crate::stores::{Place, on_every_store};
+
+on_every_store! {
+    a_task_knows_that_its_message_was_given_back,
+    a_chain_goes_on_after_a_step_that_was_given_back,
+}
+
 /// Long enough for anything under a virtual clock.
 const ENOUGH: Duration = Duration::from_secs(1_000_000);
 
@@ -196,11 +203,29 @@ async fn back(cx: &Context) -> TaskResult<u32> {
     Ok(cx.deliveries())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_task_knows_that_its_message_was_given_back() {
-    let app = working(App::builder("t").task(back::task())).await;
+#[aipo::task(name = "one_more")]
+async fn one_more(n: u32) -> TaskResult<u32> {
+    Ok(n + 1)
+}
+
+async fn a_chain_goes_on_after_a_step_that_was_given_back(place: Place) {
+    let app = App::builder("t").task(back::task()).task(one_more::task());
+    let app = place.build(app).await;
+    let worker = app.worker().start().await.expect("a worker");
+    let last = app.send(back::s().then(one_more::p())).await.expect("sent");
+    let value = last.get(Duration::from_secs(60)).await;
+    assert_eq!(value.expect("a value"), 2);
+    worker.stop().await.expect("stopped");
+}
+
+async fn a_task_knows_that_its_message_was_given_back(place: Place) {
+    let app = place.build(App::builder("t").task(back::task())).await;
+    let worker = app.worker().start().await.expect("a worker");
     let handle = app.send(back::s()).await.expect("sent");
-    assert_eq!(handle.get(ENOUGH).await.expect("a value"), 2);
+    // Nobody was lost over it.
+    let deliveries = handle.get(Duration::from_secs(60)).await;
+    assert_eq!(deliveries.expect("a value"), 1);
+    worker.stop().await.expect("stopped");
     let eager = testing::context::<back>(&app, "id");
     assert!(eager.is_eager() && !eager.redelivered());
 }

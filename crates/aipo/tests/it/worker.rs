@@ -215,6 +215,55 @@ async fn answers(cx: &Context, how: String) -> TaskResult<String> {
     }
 }
 
+#[aipo::task(name = "ten_times")]
+async fn ten_times(cx: &Context) -> TaskResult<usize> {
+    let given_back = cx.data::<AtomicUsize>()?.fetch_add(1, Ordering::SeqCst);
+    assert_eq!((cx.deliveries(), cx.redelivered()), (1, given_back > 0));
+    match given_back {
+        10 => Ok(given_back),
+        _ => Err(TaskError::requeue()),
+    }
+}
+
+/// It is no suspect for it either: others go on beside it.
+#[tokio::test(start_paused = true)]
+async fn a_task_may_give_its_message_back_as_often_as_it_likes() {
+    let (gate, mut starts) = gate();
+    let builder = gated_app(&gate).task(ten_times::task());
+    let app = working(builder.data(AtomicUsize::new(0))).await;
+    let beside = app.send(gated::s(1)).await.expect("sent");
+    starts.recv().await.expect("started");
+    let began = tokio::time::Instant::now();
+
+    let handle = app.send(ten_times::s()).await.expect("sent");
+
+    assert_eq!(handle.get(ENOUGH).await.expect("a value"), 10);
+    assert!(began.elapsed() < app.settings().worker_lease.0);
+    gate.open.add_permits(1);
+    beside.get(ENOUGH).await.expect("it ran all the time");
+}
+
+#[aipo::task(name = "early_requeue", acks_late = false)]
+async fn early_requeue(cx: &Context) -> TaskResult<()> {
+    cx.data::<Gate>()?.started.send(0)?;
+    Err(TaskError::requeue())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_acknowledged_can_not_be_given_back() {
+    let (gate, mut starts) = gate();
+    let app = app(gated_app(&gate).task(early_requeue::task())).await;
+    let worker = app.worker().start().await.expect("a worker");
+    app.send(early_requeue::s()).await.expect("sent");
+    starts.recv().await.expect("started");
+
+    worker.stop().await.expect("stopped");
+
+    let left = app.store().broker.queues().await.expect("queues");
+    assert!(left.iter().all(|queue| queue.ready == 0), "{left:?}");
+    assert!(starts.try_recv().is_err(), "it ran once");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_may_answer_in_many_ways() {
     let builder = App::builder("t")

@@ -351,13 +351,12 @@ impl Play {
     }
 
     fn settlement(&mut self, tag: DeliveryTag) -> Settlement {
-        let verdict = match self.rng.u8(..11) {
+        let verdict = match self.rng.u8(..9) {
             0..5 => Verdict::Ack,
-            5..7 => Verdict::Requeue,
-            7..9 => Verdict::Release,
+            5..7 => Verdict::Release,
             // What becomes of a message that is not due and gets another time, or dies, is the store's own.
             _ if self.queues.is_early(tag, self.clock.now()) => Verdict::Release,
-            9 => Verdict::Park {
+            7 => Verdict::Park {
                 until: self.clock.now() - Duration::from_secs(1) + self.duration(20_000),
             },
             _ => Verdict::DeadLetter {

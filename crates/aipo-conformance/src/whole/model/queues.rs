@@ -280,12 +280,6 @@ impl Queues {
                 self.messages
                     .retain(|message| message.publish.envelope != gone);
             }
-            Verdict::Requeue => match message.place {
-                Place::Held {
-                    again: Some(due), ..
-                } if due > now => message.goes_back(),
-                _ => message.place = Place::Line(end),
-            },
             Verdict::Release => {
                 if let Place::Held { started: true, .. } = message.place {
                     message.deliveries -= 1;

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Answer, Arguments, Raised, Texts, truth};
 use crate::control::unix_seconds;
+use crate::task::was_given_back;
 use crate::worker::tasks::Running;
 use crate::worker::{Shared, mingle};
 
@@ -226,7 +227,7 @@ fn told_running(task: &Running, safe: bool) -> TaskInfo {
             properties: cx.properties(),
             queue: cx.queue(),
             body: &task.cx.parts().body,
-            redelivered: cx.deliveries() > 1,
+            redelivered: cx.redelivered(),
             safe,
         })
     }
@@ -234,7 +235,7 @@ fn told_running(task: &Running, safe: bool) -> TaskInfo {
 
 fn told_held(shared: &Shared, delivery: Delivery, safe: bool) -> Option<TaskInfo> {
     let message = decode(delivery.envelope, shared.app.settings()).ok()?;
-    let redelivered = delivery.deliveries > 0;
+    let redelivered = delivery.deliveries > 0 || was_given_back(&message.headers);
     Some(told_waiting(
         shared,
         &message,
