@@ -281,6 +281,13 @@ impl Revoked {
         counting.map(Revocation::kind).max()
     }
 
+    /// Whether a workflow is revoked, by its root.
+    pub(crate) fn has_root(&self, root: &TaskId, now: Timestamp) -> bool {
+        let known = self.known();
+        let root = known.roots.get(root);
+        root.is_some_and(|revocation| revocation.counts(now))
+    }
+
     /// The tasks that are revoked by id, the oldest revoke first.
     pub(crate) fn ids(&self) -> Vec<TaskId> {
         self.known().order.values().cloned().collect()

@@ -77,6 +77,20 @@ pub fn follow_chord(
     }
 }
 
+/// Plans what follows a chord of a workflow that was revoked and whose body can't run: it is revoked with what comes
+/// after it, and no errback is called.
+///
+/// # Errors
+/// When the body is no signature.
+pub fn revoke_chord(planner: &mut Planner<'_>, body: &Value) -> Result<(), CanvasError> {
+    let mut body = Canvas::from_value(body)?;
+    planner.freeze(&mut body, Frozen::default());
+    let failure = Failure::revoked("revoked");
+    let (plan, state) = (planner.plan(), TaskState::Revoked);
+    end_step(plan, &body, &state, &failure);
+    end_chain(plan, &list(body.options.get("chain")), &state, &failure)
+}
+
 fn fail(
     planner: &mut Planner<'_>,
     mut body: Canvas,

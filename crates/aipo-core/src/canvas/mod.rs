@@ -38,7 +38,7 @@ mod tree;
 
 pub use depth::{check_levels, parse};
 pub use follow::{Ended, Follows, follow_failure, follow_revoked, follow_success};
-pub use join::{JoinError, follow_chord};
+pub use join::{JoinError, follow_chord, revoke_chord};
 pub use plan::{Inline, Kept, Lineage, Plan, PlannedCall, PlannedFailure, PlannedPart};
 pub use planner::Planner;
 pub use reference::{RESUME, first_reference, give_up, kept, resolve};

@@ -11,6 +11,8 @@ use crate::task::Failure;
 /// What has to happen for a workflow to begin or to go on.
 #[derive(Debug, Default)]
 pub struct Plan {
+    /// The first task of the workflow, where it is known already.
+    pub root_id: Option<TaskId>,
     /// What to send, in order.
     pub calls: Vec<PlannedCall>,
     /// Chords to open, with how many parts they have and, where their results are nested, how.

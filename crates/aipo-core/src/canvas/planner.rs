@@ -28,11 +28,15 @@ impl<'a> Planner<'a> {
         inline: Inline<'a>,
         new_id: &'a mut dyn FnMut() -> String,
     ) -> Self {
+        let plan = Plan {
+            root_id: lineage.root_id.clone(),
+            ..Plan::default()
+        };
         Self {
             new_id,
             lineage,
             inline,
-            plan: Plan::default(),
+            plan,
         }
     }
 

@@ -215,7 +215,10 @@ impl App {
         }
         for part in plan.parts {
             let value = crate::worker::failed_part(&part);
-            let lineage = Lineage::default();
+            let lineage = Lineage {
+                root_id: plan.root_id.clone(),
+                parent_id: None,
+            };
             step.parts.push(Part {
                 group: part.group,
                 index: part.index,

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aipo_core::canvas::{JoinError, Lineage, PlannedPart, ResultNode, follow_chord, parse};
+use aipo_core::canvas::{
+    JoinError, Lineage, PlannedPart, ResultNode, follow_chord, parse, revoke_chord,
+};
 use aipo_core::message::{ExceptionInfo, TaskMeta};
 use aipo_core::store::{Complete, Done};
 use aipo_core::task::Failure;
@@ -26,7 +28,7 @@ const BATCH: usize = 8;
 pub(crate) async fn chords(shared: Arc<Shared>) {
     let lease = shared.app.settings().worker_lease.0;
     loop {
-        match finish_complete(&shared.app, lease).await {
+        match finish_complete(&shared, lease).await {
             Ok(true) => continue,
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "finishing chords failed; trying again"),
@@ -39,12 +41,13 @@ pub(crate) async fn chords(shared: Arc<Shared>) {
 }
 
 /// Takes complete chords and finishes them; whether there may be more by now.
-async fn finish_complete(app: &App, claim: Duration) -> Result<bool> {
+async fn finish_complete(shared: &Shared, claim: Duration) -> Result<bool> {
+    let app = &shared.app;
     let complete = app.store().chords.take_complete(BATCH, claim).await?;
     let mut may_be_more = complete.len() == BATCH;
     for chord in complete {
         let group = chord.group.clone();
-        let Work { step, publish } = join(app, chord).await?;
+        let Work { step, publish } = join(shared, chord).await?;
         // A chord that fails is itself a part of the one around it.
         may_be_more |= !step.parts.is_empty();
         let publish = into_publish(publish);
@@ -61,7 +64,8 @@ async fn finish_complete(app: &App, claim: Duration) -> Result<bool> {
 }
 
 /// What follows from a complete chord.
-async fn join(app: &App, chord: Complete) -> Result<Work> {
+async fn join(shared: &Shared, chord: Complete) -> Result<Work> {
+    let app = &shared.app;
     let then = serde_json::from_slice::<Then>(&chord.then).map_err(|error| error.to_string());
     let read = then.and_then(|then| match parse(then.body.get()) {
         Ok(body) => Ok((then, body)),
@@ -82,10 +86,13 @@ async fn join(app: &App, chord: Complete) -> Result<Work> {
         Some(structure) => nested(app, structure, &chord.parts).await?,
         None => in_order(&chord.parts),
     };
+    // One that can run is sent, and dropped by the gate.
+    let is_revoked = results.is_err() && is_revoked(shared, lineage.root_id.as_ref()).await?;
     let attempt = |body: &Value, results| {
         let takes_request = |errback: &_| takes_request(app, errback);
-        let ((), plan) = app.plan(lineage.clone(), |planner| {
-            follow_chord(planner, body, results, &takes_request)
+        let ((), plan) = app.plan(lineage.clone(), |planner| match is_revoked {
+            true => revoke_chord(planner, body),
+            false => follow_chord(planner, body, results, &takes_request),
         })?;
         app.work(plan)
     };
@@ -109,6 +116,16 @@ async fn join(app: &App, chord: Complete) -> Result<Work> {
     };
     work.step.drops = used;
     Ok(work)
+}
+
+/// Whether the whole workflow was revoked.
+async fn is_revoked(shared: &Shared, root: Option<&TaskId>) -> Result<bool> {
+    let Some(root) = root else {
+        return Ok(false);
+    };
+    shared.revoked.update(&shared.app, None).await?;
+    let now = shared.app.clock().now();
+    Ok(shared.revoked.has_root(root, now))
 }
 
 /// The results of all parts, or why there are none.

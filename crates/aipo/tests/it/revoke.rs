@@ -20,6 +20,7 @@ on_every_store! {
     a_member_ends_and_the_others_go_on,
     a_command_from_elsewhere_ends_the_chain,
     what_cannot_be_understood_stays,
+    the_chords_of_a_revoked_workflow_stay_revoked,
     ten_thousand_end_in_one_call,
 }
 
@@ -217,6 +218,57 @@ async fn a_chain_within_a_chord_ends_it(place: Place) {
 
     assert_revoked(&app, last).await;
     assert_fails_once(&app, &body, errors).await;
+}
+
+/// Returns when a worker has finished the chords that were complete before, and those around them.
+async fn chords_are_finished(app: &App) {
+    for _ in 0..3 {
+        let part = || call("add", json!([1, 1]));
+        let body = chord(app, vec![part(), part()]).await;
+        assert_eq!(outcome(app, &body).await.expect("4"), 4);
+    }
+}
+
+async fn the_chords_of_a_revoked_workflow_stay_revoked(place: Place) {
+    let (app, mut errors) = app(&place).await;
+    let part = || call("add", json!([1, 1]));
+    let parts = || vec![part(), parked(part()), part()];
+    let tsum = || call("tsum", json!([]));
+    let within = Canvas::chord(vec![Canvas::chord(parts(), tsum()), part()], tsum());
+    let with_body = |body| Canvas::chord(parts(), body);
+    let shapes = [
+        Canvas::chain(vec![with_body(tsum()), call("add", json!([1])), part()]),
+        within,
+        with_body(Canvas::group(vec![tsum(), tsum()])),
+        with_body(Canvas::chord(vec![tsum(), tsum()], tsum())),
+        Canvas::chain(vec![part(), Canvas::group(parts()), tsum()]),
+    ];
+    let mut awaited = Vec::new();
+    for mut shape in shapes {
+        shape.link_error(&call("errback", json!([])).to_value());
+        let last = send(&app, shape).await;
+        let workflow = app.result::<Value>(&*last.id);
+        let revoked = workflow.revoke_tree(Revoke::Waiting).await;
+        revoked.expect("revoked");
+        let mut nodes = vec![last];
+        while let Some(node) = nodes.pop() {
+            nodes.extend(node.members.iter().flatten().cloned());
+            nodes.extend(node.parent.as_deref().cloned());
+            if !node.is_group() {
+                awaited.push(node);
+            }
+        }
+    }
+
+    let worker = app.worker().start().await.expect("a worker");
+    chords_are_finished(&app).await;
+    worker.stop().await.expect("stopped");
+
+    for node in &awaited {
+        assert_revoked(&app, node).await;
+    }
+    assert_eq!(errors.try_recv().ok(), None, "no errback is called");
+    assert_nothing_waits(&app).await;
 }
 
 async fn a_member_ends_and_the_others_go_on(place: Place) {
