@@ -1,7 +1,7 @@
 //! Settings, in layers: defaults, a TOML file, the environment, the builder. A task's own options
 //! and a call's options come after them.
 //!
-//! All settings are declared in [`settings`], by Celery's names where Celery has one.
+//! All settings are declared in `settings.rs`, by Celery's names where Celery has one.
 
 mod layers;
 mod reference;

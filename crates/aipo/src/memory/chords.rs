@@ -112,10 +112,12 @@ impl Counts {
 
     /// Ends a chord; false when there is nothing to end.
     fn finish(&mut self, group: &GroupId, now: Timestamp) -> bool {
-        let count = self.living(group, now);
-        if !count.is_complete() {
+        let ends = |count: &&mut Count| {
+            count.expires.is_none_or(|expires| expires > now) && count.is_complete()
+        };
+        let Some(count) = self.0.get_mut(group).filter(ends) else {
             return false;
-        }
+        };
         *count = Count {
             finished: true,
             structure: count.structure.take(),
@@ -226,5 +228,17 @@ impl Chords for MemoryChords {
     async fn delete_group(&self, group: &GroupId) -> Result<()> {
         self.0.lock().chords.delete_saved(group);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_a_chord_that_is_not_there() {
+        let mut counts = Counts::default();
+        assert!(!counts.finish(&"g".into(), Timestamp::UNIX_EPOCH));
+        assert!(counts.0.is_empty());
     }
 }
