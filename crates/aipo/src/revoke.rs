@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aipo_core::control::Event;
 use aipo_core::message::{Headers, TaskMeta};
 use aipo_core::store::state::REVOKED;
 use aipo_core::task::Failure;
@@ -21,7 +22,7 @@ use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
 use crate::App;
-use crate::worker::end_waiting;
+use crate::worker::{end_waiting, fields_of_revoked};
 
 /// How long a revoke is remembered. Celery's `CELERY_WORKER_REVOKE_EXPIRES`.
 const REMEMBERED: Duration = Duration::from_secs(10_800);
@@ -76,29 +77,51 @@ impl App {
     /// # Errors
     /// What the store answers.
     pub async fn revoke(&self, ids: &[TaskId], what: Revoke) -> Result<()> {
-        self.record_revoke(ids, what).await?;
+        let mut ended = Vec::new();
+        let recorded = self.record_revoke(ids, what, &mut ended).await;
+        self.tell_ended(&ended).await;
+        recorded?;
         let arguments = json!({ "task_id": ids, "terminate": what == Revoke::Running });
         self.tell_revoke("revoke", arguments).await;
         Ok(())
     }
 
-    /// What there is to do about a revoke, apart from telling those who are there.
-    pub(crate) async fn record_revoke(&self, ids: &[TaskId], what: Revoke) -> Result<()> {
+    /// What there is to do about a revoke, apart from telling of it. What it ends is added to `ended`.
+    pub(crate) async fn record_revoke(
+        &self,
+        ids: &[TaskId],
+        what: Revoke,
+        ended: &mut Vec<TaskId>,
+    ) -> Result<()> {
         self.remember_revoked(ids.iter().cloned().map(What::Task), what, REMEMBERED)
             .await?;
-        self.end_waiting(ids).await
+        self.end_waiting(ids, ended).await
     }
 
     /// Ends what waits of tasks whose revoke is remembered, as far as that is possible now. The entries come first: a
     /// message that a worker takes between the two steps is caught by them.
-    pub(crate) async fn end_waiting(&self, ids: &[TaskId]) -> Result<()> {
-        match end_waiting(self, ids).await {
+    pub(crate) async fn end_waiting(&self, ids: &[TaskId], ended: &mut Vec<TaskId>) -> Result<()> {
+        match end_waiting(self, ids, ended).await {
             // More waits than this store searches, or it took too long; what is meant is dropped when its turn comes.
             Err(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::LeaseLost) => {
                 tracing::debug!(%error, "revoked tasks that wait end when their turn comes");
                 Ok(())
             }
             answer => answer,
+        }
+    }
+
+    /// Tells `task-revoked` of tasks that this program ended while they waited. Monitors know of those by `task-sent`, so
+    /// the same setting asks for it.
+    pub(crate) async fn tell_ended(&self, ids: &[TaskId]) {
+        if !self.settings().task_send_sent_event || ids.is_empty() {
+            return;
+        }
+        let fields = ids.iter().map(|id| fields_of_revoked(id, "revoked"));
+        let events = fields.map(|fields| self.event("task-revoked", self.origin(), fields));
+        let events: Vec<Event> = events.collect();
+        if let Err(error) = self.tell_events(&events).await {
+            tracing::warn!(%error, "telling that tasks were revoked failed");
         }
     }
 

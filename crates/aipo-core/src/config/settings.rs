@@ -140,7 +140,7 @@ settings! {
     task_soft_time_limit: Option<Duration> = None;
     /// How often a task that has no rate limit of its own may start in one worker: `10/s`, `100/m`, `5/h`. Celery: `task_default_rate_limit`.
     task_default_rate_limit: Option<RateLimit> = None;
-    /// Whether senders tell the event `task-sent`. Celery: `task_send_sent_event`.
+    /// Whether senders tell the event `task-sent`, and `task-revoked` of what they end while it waits. Celery: `task_send_sent_event`.
     task_send_sent_event: bool = false;
     /// How often a message may be started when its worker is lost each time; then it becomes a dead letter. From the third start on those count at which nothing else ran in that worker.
     task_max_deliveries: u32 = 3;

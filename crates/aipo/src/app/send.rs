@@ -4,7 +4,7 @@
 //! publishes it.
 
 use aipo_core::canvas::ResultNode;
-use aipo_core::control::{EVENTS_IN_A_NOTICE, Event, events_notice};
+use aipo_core::control::Event;
 use aipo_core::message::{
     Embed, Envelope, Format, Headers, Properties, TaskMessage, TimeLimit, WireTime,
 };
@@ -103,15 +103,11 @@ impl App {
 
     /// Tells `task-sent`. The tasks are sent whether or not it succeeds.
     async fn tell_sent(&self, outgoing: &[Outgoing]) {
-        let exchange = &self.settings().event_exchange;
         let events = outgoing
             .iter()
             .map(|outgoing| self.event("task-sent", self.origin(), outgoing.told()));
         let events: Vec<Event> = events.collect();
-        let notices = events
-            .chunks(EVENTS_IN_A_NOTICE)
-            .map(|events| events_notice(exchange, events));
-        if let Err(error) = self.store().bus.tell(notices.collect()).await {
+        if let Err(error) = self.tell_events(&events).await {
             tracing::warn!(%error, "telling that tasks were sent failed");
         }
     }

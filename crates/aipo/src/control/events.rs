@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use aipo_core::Result;
-use aipo_core::control::{Event, decode_events, events_notice};
+use aipo_core::control::{EVENTS_IN_A_NOTICE, Event, decode_events, events_notice};
 use aipo_core::store::{Listener, Topic};
 
 use jiff::Timestamp;
@@ -82,10 +82,13 @@ impl App {
         }
     }
 
-    /// Tells an event now.
-    pub(crate) async fn tell_event(&self, event: Event) -> Result<()> {
-        let notice = events_notice(&self.settings().event_exchange, &[event]);
-        self.store().bus.tell(vec![notice]).await
+    /// Tells events of one kind now.
+    pub(crate) async fn tell_events(&self, events: &[Event]) -> Result<()> {
+        let exchange = &self.settings().event_exchange;
+        let notices = events
+            .chunks(EVENTS_IN_A_NOTICE)
+            .map(|events| events_notice(exchange, events));
+        self.store().bus.tell(notices.collect()).await
     }
 }
 

@@ -191,7 +191,10 @@ impl App {
             None => ids.push(id.clone()),
         }
         self.remember_revoked_root(root, what).await?;
-        self.end_waiting(&ids).await?;
+        let mut ended = Vec::new();
+        let answer = self.end_waiting(&ids, &mut ended).await;
+        self.tell_ended(&ended).await;
+        answer?;
         let still_held = match self.store().broker.locate(&ids).await {
             Ok(still_held) => still_held,
             // More waits than this store searches; what is meant is dropped when its turn comes.

@@ -220,7 +220,8 @@ impl Context {
         };
         fields.insert("uuid".to_owned(), self.id().as_str().into());
         let app = &self.0.parts.app;
-        app.tell_event(app.event(kind, self.worker(), fields)).await
+        app.tell_events(&[app.event(kind, self.worker(), fields)])
+            .await
     }
 
     /// Whether it should stop: it was revoked, its worker lost the lease, or the worker stops at once.

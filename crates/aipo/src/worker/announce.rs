@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use aipo_core::TaskState;
 use aipo_core::message::{ExceptionInfo, repr_exception, repr_value};
 use aipo_core::task::{Decision, Failure, Stored};
+use aipo_core::{TaskId, TaskState};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::session::Session;
 use crate::App;
@@ -145,19 +145,25 @@ pub(crate) fn revoked(app: &App, cx: &Context, failure: &Failure) {
 
 fn revoked_by_worker(session: &Session, cx: &Context, failure: &Failure) {
     revoked(&session.app, cx, failure);
-    let reason = &failure.exception;
-    session.shared.events.task("task-revoked", || {
-        let why = reason.message();
-        let terminated = why == "terminated";
-        // No signal ends a task here; SIGTERM is what Celery says where nothing else was asked for.
-        let signum = terminated.then_some(15);
-        json!({
-            "uuid": cx.id(),
-            "terminated": terminated,
-            "signum": signum,
-            "expired": why == "expired",
-        })
-    });
+    let why = failure.exception.message();
+    let events = &session.shared.events;
+    events.task("task-revoked", || fields_of_revoked(cx.id(), &why).into());
+}
+
+/// The fields of `task-revoked`.
+pub(crate) fn fields_of_revoked(id: &TaskId, why: &str) -> Map<String, Value> {
+    let terminated = why == "terminated";
+    // No signal ends a task here; SIGTERM is what Celery says where nothing else was asked for.
+    let signum = terminated.then_some(15);
+    Map::from_iter(
+        [
+            ("uuid", json!(id)),
+            ("terminated", json!(terminated)),
+            ("signum", json!(signum)),
+            ("expired", json!(why == "expired")),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    )
 }
 
 /// It leaves no trace here: it was ignored, goes back to its queue, or was refused.

@@ -10,7 +10,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aipo_core::store::{Consumer, ConsumerOptions, Delivery, Settlement};
+use aipo_core::store::{Consumer, ConsumerOptions, Delivery, Settled, Settlement};
 use aipo_core::task::{Outcome, Stored};
 use aipo_core::{Result, TaskId};
 
@@ -28,11 +28,11 @@ const LEASE: Duration = Duration::from_secs(10);
 /// Tasks that are looked for at once.
 const STEP: usize = 1_000;
 
-/// Ends what waits of these tasks.
+/// Ends what waits of these tasks, and adds to `ended` which those are.
 ///
 /// # Errors
 /// What the store answers. What was not ended then, is when its turn comes.
-pub(crate) async fn end_waiting(app: &App, ids: &[TaskId]) -> Result<()> {
+pub(crate) async fn end_waiting(app: &App, ids: &[TaskId], ended: &mut Vec<TaskId>) -> Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
@@ -42,13 +42,18 @@ pub(crate) async fn end_waiting(app: &App, ids: &[TaskId]) -> Result<()> {
         lease: LEASE,
     };
     let consumer = app.store().broker.consume(options).await?;
-    let ended = end_claimed(app, &*consumer, ids).await;
+    let answer = end_claimed(app, &*consumer, ids, ended).await;
     // Hands back what can't be understood, and what could not be settled.
     let closed = consumer.close().await;
-    ended.and(closed)
+    answer.and(closed)
 }
 
-async fn end_claimed(app: &App, consumer: &dyn Consumer, ids: &[TaskId]) -> Result<()> {
+async fn end_claimed(
+    app: &App,
+    consumer: &dyn Consumer,
+    ids: &[TaskId],
+    ended: &mut Vec<TaskId>,
+) -> Result<()> {
     let who: Arc<str> = app.origin().into();
     for step in ids.chunks(STEP) {
         loop {
@@ -58,18 +63,28 @@ async fn end_claimed(app: &App, consumer: &dyn Consumer, ids: &[TaskId]) -> Resu
                 break;
             }
             let mut settlements = Vec::with_capacity(claimed.len());
+            let mut ending_now = Vec::with_capacity(claimed.len());
             for delivery in claimed {
-                settlements.extend(ending(app, &who, delivery).await?);
+                if let Some((id, settlement)) = ending(app, &who, delivery).await? {
+                    ending_now.push(id);
+                    settlements.push(settlement);
+                }
             }
+            let settled = attempt(app.store(), consumer, settlements).await?;
             // One whose lease was lost meanwhile is back in its queue.
-            attempt(app.store(), consumer, settlements).await?;
+            let done = ending_now.into_iter().zip(settled);
+            ended.extend(done.filter_map(|(id, end)| (end == Settled::Done).then_some(id)));
         }
     }
     Ok(())
 }
 
-/// How a message ends; `None` for one that can't be understood, which a worker puts aside with its reason.
-async fn ending(app: &App, who: &Arc<str>, delivery: Delivery) -> Result<Option<Settlement>> {
+/// How a message ends, and whose it is; `None` for one that can't be understood, which a worker puts aside with its reason.
+async fn ending(
+    app: &App,
+    who: &Arc<str>,
+    delivery: Delivery,
+) -> Result<Option<(TaskId, Settlement)>> {
     let Request {
         tag,
         queue,
@@ -104,5 +119,6 @@ async fn ending(app: &App, who: &Arc<str>, delivery: Delivery) -> Result<Option<
     if let Stored::Exception(failure) = &decision.value {
         announce::revoked(app, &cx, failure);
     }
-    Ok(Some(settlement(&cx, tag, &policy, decision, work)))
+    let settlement = settlement(&cx, tag, &policy, decision, work);
+    Ok(Some((cx.id().clone(), settlement)))
 }

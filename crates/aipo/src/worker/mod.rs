@@ -62,6 +62,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use announce::fields_of_revoked;
 pub(crate) use chords::failed_part;
 pub(crate) use ending::end_waiting;
 pub(crate) use follow::then;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use aipo::testing;
 use aipo::{
-    App, AppBuilder, Context, Event, EventStream, Signature, TaskError, TaskResult, Worker,
+    App, AppBuilder, Context, Event, EventStream, Revoke, Signature, TaskError, TaskResult, When,
+    Worker,
 };
 use serde_json::{Value, json};
 
@@ -136,6 +137,66 @@ async fn a_task_is_told_from_its_send_to_its_end() {
     assert_eq!(succeeded.fields["result"], "5");
     assert!(succeeded.fields["runtime"].as_f64().is_some());
     assert!(succeeded.clock > received.clock);
+}
+
+/// A call that waits for its time.
+fn parked(id: &str) -> Signature {
+    let mut parked = call("add", [2.into(), 3.into()], id);
+    parked.options.eta = Some(When::In(ENOUGH));
+    parked
+}
+
+#[track_caller]
+fn assert_revoked(event: &Event, teller: &str) {
+    assert_eq!(event.kind, "task-revoked");
+    assert!(event.hostname.starts_with(teller), "{event:?}");
+    for (name, value) in [("terminated", json!(false)), ("expired", json!(false))] {
+        assert_eq!(event.fields[name], value, "{event:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_revokes_what_waits_tells_of_it() {
+    let (app, _worker, mut events) =
+        telling(|app| app.settings(|settings| settings.task_send_sent_event = true)).await;
+    for id in ["by program", "by tree", "by worker"] {
+        app.send(parked(id)).await.expect("sent");
+    }
+
+    app.revoke(&["by program".into()], Revoke::Waiting)
+        .await
+        .expect("revoked");
+    let tree = app.result::<Value>("by tree");
+    tree.revoke_tree(Revoke::Waiting).await.expect("revoked");
+    // As Python's command.
+    let arguments = json!({ "task_id": "by worker" });
+    app.control().ask("revoke", arguments).await.expect("told");
+
+    for (id, teller) in [
+        ("by program", "gen"),
+        ("by tree", "gen"),
+        ("by worker", NODE),
+    ] {
+        let told = until(&mut events, id, "task-revoked").await;
+        assert_revoked(told.last().expect("the last one"), teller);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_tells_no_sends_tells_no_revokes() {
+    let (app, worker, mut events) = telling(|app| app).await;
+    app.send(parked("a")).await.expect("sent");
+    app.revoke(&["a".into()], Revoke::Waiting)
+        .await
+        .expect("revoked");
+    worker.stop().await.expect("stopped");
+    loop {
+        let event = next(&mut events).await;
+        assert!(!event.is_task(), "{event:?}");
+        if event.kind == "worker-offline" {
+            break;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

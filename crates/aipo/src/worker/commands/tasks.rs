@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{Answer, Arguments, Raised, Texts, not_ok, ok, truth};
 use crate::revoke::Revoke;
-use crate::worker::Shared;
+use crate::worker::{Shared, fields_of_revoked};
 
 #[derive(Deserialize)]
 struct RevokeArguments {
@@ -79,7 +79,13 @@ async fn end(shared: &Shared, ids: Texts) -> Answer {
 }
 
 async fn record(shared: &Shared, ids: &[TaskId], what: Revoke) -> Result<()> {
-    shared.app.record_revoke(ids, what).await?;
+    let mut ended = Vec::new();
+    let recorded = shared.app.record_revoke(ids, what, &mut ended).await;
+    for id in &ended {
+        let events = &shared.events;
+        events.task("task-revoked", || fields_of_revoked(id, "revoked").into());
+    }
+    recorded?;
     // What waited may have been the last part of a chord.
     shared.parts.notify_one();
     Ok(())
