@@ -144,8 +144,13 @@ async fn a_finished_chord_leaves_what_keeps_late_copies_away() {
     assert_eq!(told, "done");
     let left: i64 = database.ask(&["TTL", &claim]);
     assert!((290..=300).contains(&left), "{left}");
+    // It may be the first part of the same chord, sent once more by a Python program that has not opened it yet.
     step(&store, part(0, "a")).await;
-    assert_eq!(keys(&database, "*"), [&*claim]);
+    assert_eq!(values(&take(&store).await), [""; 0]);
+    for key in keys(&database, "*") {
+        let left: i64 = database.ask(&["TTL", &key]);
+        assert!((290..=300).contains(&left), "{key}: {left}");
+    }
 }
 
 #[tokio::test]
