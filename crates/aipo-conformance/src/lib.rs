@@ -23,7 +23,8 @@
 //! # fn main() {}
 //! ```
 //! Each case becomes a named test, `conformance::broker::publish::a_message_arrives_byte_for_byte` for
-//! one. A bug found in one store becomes a case for all of them.
+//! one. A bug found in one store becomes a case for all of them. Tests of its own beside the suite can use the words of
+//! [`testing`].
 //!
 //! # Time
 //! Leases, due times and expiries are tested with a clock that the case moves, so no case sleeps
@@ -31,7 +32,9 @@
 //! that fails a case that hangs. No case asserts how long something took.
 
 pub mod fault;
+pub mod redis;
 mod support;
+pub mod testing;
 
 #[expect(missing_docs, reason = "the name of a case says what it is for")]
 pub mod broker;

@@ -1,10 +1,6 @@
-//! What the cases share: a store on fresh data, a clock that the case moves, and short words for
-//! the calls that most cases make.
-//!
-//! Nothing here asserts on durations. [`A_MOMENT`] only gives a call the time to reach its wait;
-//! [`GUARD`] only ends a test that would hang.
+//! What the cases share, beside the words of [`crate::testing`]: a store on fresh data, a clock that the case moves,
+//! and a consumer that does what cases do with it.
 
-use std::fmt::Debug;
 use std::future::poll_fn;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -12,28 +8,21 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use aipo_core::message::{Envelope, Properties};
 use aipo_core::store::{
-    Consumer, ConsumerOptions, DeadLetter, Delivery, Fetch, Location, Publish, QueueStats,
-    ResultRecord, Settled, Settlement, Verdict,
+    Consumer, DeadLetter, Delivery, Fetch, Location, Publish, QueueStats, ResultRecord, Settled,
+    Settlement, Verdict,
 };
-use aipo_core::{Clock, QueueName, Store, TaskId, TaskState};
+use aipo_core::{Clock, Store, TaskId, TaskState};
 use jiff::Timestamp;
 
 use crate::Harness;
+use crate::testing;
+pub(crate) use crate::testing::{
+    A_MOMENT, AN_HOUR, id_of, ids, message, publish, settlement, still_waiting, within,
+};
 
 /// The lease of a consumer that a case does not say more about.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
-
-/// Longer than any right answer takes, on any machine.
-const GUARD: Duration = Duration::from_secs(20);
-
-/// For waits that something must end: so much longer than the guard that no case passes because its
-/// wait was over and the store looked once more.
-pub(crate) const AN_HOUR: Duration = Duration::from_secs(3600);
-
-/// Long enough for a call to reach its wait; a slower machine makes a case weaker, never wrong.
-pub(crate) const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// A clock that stands still until it is told to move. It counts whole milliseconds, which is as
 /// fine as a store has to keep time.
@@ -126,13 +115,7 @@ impl Fixture {
 
     /// What `queue` holds: ready, parked, in flight, dead; zeros for one that does not exist.
     pub(crate) async fn counts(&self, queue: &str) -> [u64; 4] {
-        let queues = self.queues().await;
-        queues
-            .iter()
-            .find(|stats| stats.queue.as_str() == queue)
-            .map_or([0; 4], |stats| {
-                [stats.ready, stats.parked, stats.in_flight, stats.dead]
-            })
+        testing::counts(&self.store, queue).await
     }
 
     pub(crate) async fn locate(&self, id: &str) -> Option<Location> {
@@ -263,14 +246,6 @@ impl Holder {
     }
 }
 
-pub(crate) async fn publish(store: &Store, messages: impl Into<Vec<Publish>>) {
-    store
-        .broker
-        .publish(messages.into())
-        .await
-        .expect("publish");
-}
-
 pub(crate) async fn consumer(store: &Store, name: &str, queues: &[&str]) -> Holder {
     consumer_with(store, name, queues, LEASE).await
 }
@@ -281,30 +256,7 @@ pub(crate) async fn consumer_with(
     queues: &[&str],
     lease: Duration,
 ) -> Holder {
-    let options = ConsumerOptions {
-        name: name.to_owned(),
-        queues: queues.iter().map(|queue| QueueName::from(*queue)).collect(),
-        lease,
-    };
-    Holder(store.broker.consume(options).await.expect("consume"))
-}
-
-/// A message of the task `id`, as urgent as can be, ready at once. Its body is the id.
-pub(crate) fn message(queue: &str, id: &str) -> Publish {
-    Publish {
-        queue: queue.into(),
-        id: id.into(),
-        priority: 0,
-        due: None,
-        envelope: Envelope {
-            headers: format!(r#"{{"id":"{id}","task":"app.tasks.add"}}"#).into_bytes(),
-            properties: Properties {
-                correlation_id: Some(id.to_owned()),
-                ..Properties::default()
-            },
-            body: id.as_bytes().to_vec(),
-        },
-    }
+    Holder(testing::consumer_with(store, name, queues, lease).await)
 }
 
 /// Messages `0`, `1`, … of one queue.
@@ -312,17 +264,6 @@ pub(crate) fn numbered(queue: &str, count: usize) -> Vec<Publish> {
     (0..count)
         .map(|number| message(queue, &number.to_string()))
         .collect()
-}
-
-/// A settlement with nothing but a verdict.
-pub(crate) fn settlement(delivery: &Delivery, verdict: Verdict) -> Settlement {
-    Settlement {
-        tag: delivery.tag,
-        verdict,
-        result: None,
-        publish: Vec::new(),
-        step: Default::default(),
-    }
 }
 
 pub(crate) fn dead(reason: &str) -> Verdict {
@@ -338,34 +279,6 @@ pub(crate) fn result(id: &str, state: TaskState, meta: &str) -> ResultRecord {
         state,
         meta: meta.as_bytes().to_vec(),
         expires: None,
-    }
-}
-
-/// Whose messages these are, in their order. Only for messages made by [`message`].
-pub(crate) fn ids(deliveries: &[Delivery]) -> Vec<String> {
-    deliveries.iter().map(id_of).collect()
-}
-
-/// Whose message this is, see [`ids`].
-pub(crate) fn id_of(delivery: &Delivery) -> String {
-    String::from_utf8(delivery.envelope.body.clone()).expect("the body is the id, which is text")
-}
-
-/// Waits for what must come, and fails instead of hanging.
-pub(crate) async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(GUARD, future)
-        .await
-        .expect("ends long before the guard")
-}
-
-/// Polls a wait for a moment, so that what the case does next happens while it waits.
-pub(crate) async fn still_waiting<F>(wait: &mut F)
-where
-    F: Future + Unpin,
-    F::Output: Debug,
-{
-    if let Ok(answer) = tokio::time::timeout(A_MOMENT, wait).await {
-        panic!("the wait ended with nothing to end it: {answer:?}");
     }
 }
 

@@ -464,9 +464,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::testing::Bed;
-
-    const AN_HOUR: Duration = Duration::from_secs(3600);
+    use crate::testing::{AN_HOUR, Bed};
 
     /// How many rows there are for chords and what belongs to them.
     fn rows(bed: &Bed) -> i64 {

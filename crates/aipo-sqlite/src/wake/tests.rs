@@ -7,7 +7,7 @@ use aipo_core::{Clock, TaskState};
 
 use super::*;
 use crate::testing::{
-    A_MOMENT, Bed, FOR_EVER, GUARD, ack, consumer, fetch, message, publish, still_waiting, within,
+    A_MOMENT, AN_HOUR, Bed, GUARD, ack, consumer, fetch, message, publish, still_waiting, within,
 };
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn a_message_parked_again_by_another_handle_is_heard_of() {
     let take = Fetch {
         max: 1,
         started: 1,
-        wait: FOR_EVER,
+        wait: AN_HOUR,
     };
     let held = within(holder.fetch(take)).await.expect("fetch");
     let consumer = consumer(&one, &["q"]).await;
@@ -131,7 +131,7 @@ async fn a_close_ends_a_wait_for_queues_that_were_changed_since() {
     let mut wait = consumer.fetch(Fetch {
         max: 1,
         started: 1,
-        wait: FOR_EVER,
+        wait: AN_HOUR,
     });
     still_waiting(&mut wait).await;
     let other_queues = consumer.set_queues(vec!["other".into()]).await;
@@ -160,10 +160,7 @@ async fn results_stored_through_another_handle_wake_their_waits() {
         .await
         .expect("store");
     let ids = ["7".into(), "2499".into(), "last".into()];
-    let mut waits: Vec<_> = ids
-        .iter()
-        .map(|id| one.results.wait(id, FOR_EVER))
-        .collect();
+    let mut waits: Vec<_> = ids.iter().map(|id| one.results.wait(id, AN_HOUR)).collect();
     for wait in &mut waits {
         still_waiting(wait).await;
     }

@@ -13,7 +13,7 @@ use crate::batch::Place;
 use crate::lock::WriteLock;
 use crate::schema::{PAGE_SIZE, WAL_KEPT};
 use crate::testing::{
-    Bed, FOR_EVER, ack, consumer, counts, fetch, message, publish, still_waiting, within,
+    AN_HOUR, Bed, ack, consumer, counts, fetch, message, publish, still_waiting, within,
 };
 
 async fn start(bed: &Bed) -> Writer {
@@ -168,7 +168,7 @@ async fn a_fetch_beside_what_sqlite_refuses_is_served() {
     let request = Fetch {
         max: 1,
         started: 1,
-        wait: FOR_EVER,
+        wait: AN_HOUR,
     };
     let given_up = within(consumer.fetch(request)).await.expect("fetch");
     let verdict = Verdict::DeadLetter {
@@ -258,7 +258,7 @@ async fn on_a_full_disk_settling_goes_on() {
     let request = Fetch {
         max: 1,
         started: 1,
-        wait: FOR_EVER,
+        wait: AN_HOUR,
     };
     let held = within(consumer.fetch(request)).await.expect("fetch");
     let fill_disk = |batch: &mut Batch<'_>| {
@@ -361,7 +361,7 @@ async fn a_close_ends_the_wait_of_its_own_fetch() {
     let request = Fetch {
         max: 1,
         started: 1,
-        wait: FOR_EVER,
+        wait: AN_HOUR,
     };
     let mut wait = consumer.fetch(request);
     still_waiting(&mut wait).await;
@@ -398,7 +398,7 @@ async fn the_wal_stays_bounded_under_constant_load() {
         let request = Fetch {
             max: 1,
             started: 1,
-            wait: FOR_EVER,
+            wait: AN_HOUR,
         };
         let taken = within(consumer.fetch(request)).await.expect("fetch");
         consumer.settle(vec![ack(&taken[0])]).await.expect("settle");

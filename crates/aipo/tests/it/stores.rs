@@ -62,12 +62,16 @@ impl Place {
         }
     }
 
-    /// A server of its own, on a socket in a folder; `None` where there is no Redis.
+    /// A server of its own; `None`, with a word about it, where there is no Redis.
     #[cfg(feature = "redis")]
     pub(crate) fn redis() -> Option<Self> {
-        let server = server::Server::start()?;
+        use aipo_conformance::redis::Server;
+        let Some(server) = Server::start(&["--save", "", "--appendonly", "no"]) else {
+            eprintln!("skipped: no redis-server; AIPO_REQUIRE_SERVERS=1 makes this a failure");
+            return None;
+        };
         Some(Self {
-            url: server.url(),
+            url: format!("redis://127.0.0.1:{}/0", server.port()),
             held: Box::new(server),
         })
     }
@@ -86,74 +90,5 @@ impl Place {
             }
         }
         .expect("an app")
-    }
-}
-
-#[cfg(feature = "redis")]
-mod server {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Child, Command, Stdio};
-
-    use tempfile::TempDir;
-
-    /// Ends the server when this process ends, however it does: then its end of the pipe is closed.
-    const WATCHED: &str =
-        r#""$@" & server=$!; cat > /dev/null; kill -9 "$server"; wait "$server" 2> /dev/null"#;
-
-    pub(super) struct Server {
-        process: Child,
-        folder: TempDir,
-    }
-
-    impl Server {
-        /// `None`, with a word about it, where there is no server and `AIPO_REQUIRE_SERVERS` is not set.
-        pub(super) fn start() -> Option<Self> {
-            if Command::new("redis-server")
-                .arg("--version")
-                .output()
-                .is_err()
-            {
-                let message = "redis-server is not on the path";
-                assert!(
-                    std::env::var_os("AIPO_REQUIRE_SERVERS").is_none(),
-                    "{message}"
-                );
-                eprintln!("skipped: {message}; AIPO_REQUIRE_SERVERS=1 makes this a failure");
-                return None;
-            }
-            let folder = tempfile::tempdir().expect("a folder for the server");
-            let mut process = Command::new("sh")
-                .args(["-c", WATCHED, "sh", "redis-server", "--port", "0"])
-                .args(["--save", "", "--appendonly", "no", "--unixsocket"])
-                .arg(folder.path().join("socket"))
-                .arg("--dir")
-                .arg(folder.path())
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("sh is there");
-            let output = BufReader::new(process.stdout.take().expect("it is piped"));
-            let is_ready = output
-                .lines()
-                .map_while(Result::ok)
-                .any(|line| line.to_lowercase().contains("ready to accept connections"));
-            assert!(is_ready, "redis-server could not be started");
-            Some(Self { process, folder })
-        }
-
-        pub(super) fn url(&self) -> String {
-            format!(
-                "redis+socket://{}",
-                self.folder.path().join("socket").display()
-            )
-        }
-    }
-
-    impl Drop for Server {
-        fn drop(&mut self) {
-            // The shell sees its pipe closed and kills the server.
-            drop(self.process.stdin.take());
-            self.process.wait().expect("the shell that watches ends");
-        }
     }
 }
