@@ -41,21 +41,21 @@ pub async fn queues_tell_what_they_hold(harness: &impl Harness) {
     assert_eq!(second.queues().await, expected);
 }
 
+async fn names(bed: &Fixture) -> Vec<String> {
+    let queues = bed.queues().await;
+    queues.iter().map(|q| q.queue.to_string()).collect()
+}
+
 pub async fn queues_are_told_by_name(harness: &impl Harness) {
     let bed = Fixture::open(harness).await;
-    let names = ["celery", "b", "a10", "a2", "B", "a", "é"];
-    for name in names {
+    for name in ["celery", "b", "a10", "a2", "B", "a", "é"] {
         bed.publish([message(name, "x")]).await;
     }
 
-    let told: Vec<String> = bed
-        .queues()
-        .await
-        .iter()
-        .map(|q| q.queue.to_string())
-        .collect();
-
-    assert_eq!(told, ["B", "a", "a10", "a2", "b", "celery", "é"]);
+    assert_eq!(
+        names(&bed).await,
+        ["B", "a", "a10", "a2", "b", "celery", "é"]
+    );
 }
 
 /// Somebody who looks for the queue of a worker finds it, also before its first message.
@@ -64,13 +64,7 @@ pub async fn a_queue_exists_from_its_first_consumer_on(harness: &impl Harness) {
 
     let _consumer = bed.consumer(&["b", "a"]).await;
 
-    let told: Vec<String> = bed
-        .queues()
-        .await
-        .iter()
-        .map(|q| q.queue.to_string())
-        .collect();
-    assert_eq!(told, ["a", "b"]);
+    assert_eq!(names(&bed).await, ["a", "b"]);
 }
 
 pub async fn a_queue_exists_when_it_is_empty_again(harness: &impl Harness) {
@@ -87,13 +81,7 @@ pub async fn a_queue_exists_when_it_is_empty_again(harness: &impl Harness) {
         .await
         .expect("purge");
 
-    let told: Vec<String> = bed
-        .queues()
-        .await
-        .iter()
-        .map(|q| q.queue.to_string())
-        .collect();
-    assert_eq!(told, ["acked", "purged"]);
+    assert_eq!(names(&bed).await, ["acked", "purged"]);
 }
 
 pub async fn a_purge_deletes_what_is_ready_or_parked(harness: &impl Harness) {

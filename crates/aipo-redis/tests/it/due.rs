@@ -35,8 +35,7 @@ async fn a_python_worker_finds_it_in_its_list() {
 
 #[tokio::test]
 async fn it_is_fetched_by_nobody_and_parked_by_who_tries() {
-    let database = fresh();
-    let store = database.store().await;
+    let store = fresh().store().await;
     publish(
         &store,
         [
@@ -69,8 +68,7 @@ async fn it_is_fetched_by_nobody_and_parked_by_who_tries() {
 
 #[tokio::test]
 async fn it_ends_the_wait_when_it_is_due() {
-    let database = fresh();
-    let store = database.store().await;
+    let store = fresh().store().await;
     let sent = later("a", Duration::from_millis(300));
     publish(&store, [sent.clone()]).await;
     let consumer = consumer(&store, &["celery"]).await;
@@ -91,37 +89,26 @@ async fn it_ends_the_wait_when_it_is_due() {
 /// Python sends nothing but the header.
 #[tokio::test]
 async fn the_header_alone_is_enough() {
-    let database = fresh();
-    let store = database.store().await;
-    publish(
-        &store,
-        [Publish {
-            due: None,
-            ..later("a", AN_HOUR)
-        }],
-    )
-    .await;
-    let consumer = consumer(&store, &["celery"]).await;
-
-    assert_eq!(take(&*consumer).await, []);
-
-    assert_eq!(counts(&store, "celery").await, [0, 1, 0, 0]);
+    let message = Publish {
+        due: None,
+        ..later("a", AN_HOUR)
+    };
+    assert_parked(message).await;
 }
 
 /// It is told by the sender and not by a header.
 #[tokio::test]
 async fn a_due_time_without_a_header_is_kept_too() {
-    let database = fresh();
-    let store = database.store().await;
-    let due = Some(Clock::system().after(AN_HOUR));
-    publish(
-        &store,
-        [Publish {
-            due,
-            ..message("celery", "a")
-        }],
-    )
-    .await;
+    let message = Publish {
+        due: Some(Clock::system().after(AN_HOUR)),
+        ..message("celery", "a")
+    };
+    assert_parked(message).await;
+}
+
+async fn assert_parked(message: Publish) {
+    let store = fresh().store().await;
+    publish(&store, [message]).await;
     let consumer = consumer(&store, &["celery"]).await;
 
     assert_eq!(take(&*consumer).await, []);
@@ -131,8 +118,7 @@ async fn a_due_time_without_a_header_is_kept_too() {
 
 #[tokio::test]
 async fn those_that_are_due_are_counted_in_place_of_those_that_are_parked() {
-    let database = fresh();
-    let store = database.store().await;
+    let store = fresh().store().await;
     publish(
         &store,
         [
@@ -169,8 +155,7 @@ async fn those_that_are_due_are_counted_in_place_of_those_that_are_parked() {
 
 #[tokio::test]
 async fn a_backlog_of_them_hides_nothing_behind_it() {
-    let database = fresh();
-    let store = database.store().await;
+    let store = fresh().store().await;
     publish(
         &store,
         (0..1_200)
@@ -187,8 +172,7 @@ async fn a_backlog_of_them_hides_nothing_behind_it() {
 
 #[tokio::test]
 async fn a_retry_waits_for_its_time() {
-    let database = fresh();
-    let store = database.store().await;
+    let store = fresh().store().await;
     publish(&store, [message("celery", "a")]).await;
     let consumer = consumer(&store, &["celery"]).await;
     let taken = take(&*consumer).await.remove(0);
@@ -209,8 +193,7 @@ async fn a_retry_waits_for_its_time() {
 /// A worker that is told of a message which it may not run yet must not slow down for the next one.
 #[tokio::test]
 async fn parking_while_waiting_does_not_end_the_wait() {
-    let database = fresh();
-    let store = database.store().await;
+    let store = fresh().store().await;
     let consumer = consumer(&store, &["celery"]).await;
 
     let (taken, ()) = tokio::join!(wait(&*consumer), async {

@@ -1,9 +1,8 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::channel;
 
-use aipo_core::Clock;
-use aipo_core::message::Envelope;
 use aipo_core::store::{Fetch, Publish, Settled, Settlement, Verdict};
+use aipo_core::{Clock, Store};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -14,6 +13,13 @@ use crate::lock::WriteLock;
 use crate::schema::{PAGE_SIZE, WAL_KEPT};
 use crate::testing::{
     AN_HOUR, Bed, ack, consumer, counts, fetch, message, publish, still_waiting, within,
+};
+
+/// Waits for one message.
+const ONE: Fetch = Fetch {
+    max: 1,
+    started: 1,
+    wait: AN_HOUR,
 };
 
 async fn start(bed: &Bed) -> Writer {
@@ -28,6 +34,22 @@ async fn start(bed: &Bed) -> Writer {
     Writer::start(bed.options.clone(), files, shared)
         .await
         .expect("start")
+}
+
+/// A store, and the writer inside it.
+async fn connect(bed: &Bed) -> (Store, Writer) {
+    let handle = crate::connect_handle(bed.options.clone())
+        .await
+        .expect("connect");
+    let writer = handle.writer.clone();
+    (crate::store(handle, &bed.options.path), writer)
+}
+
+/// A message whose body has this many bytes.
+fn sized(id: &str, size: usize) -> Publish {
+    let mut message = message("q", id);
+    message.envelope.body = vec![0; size];
+    message
 }
 
 /// A clock that tells another millisecond each time: operations that are told the same one were in
@@ -70,20 +92,9 @@ fn transaction(batch: &mut Batch<'_>) -> Outcome<i64> {
 async fn operations_that_wait_share_a_transaction() {
     let bed = Bed::with_clock(counting_clock());
     let writer = start(&bed).await;
-    let go_on = hold_up(&writer);
-    let calls = (0..10).map(|_| {
-        let writer = writer.clone();
-        tokio::spawn(async move { writer.call(Weight::SMALL, transaction).await })
-    });
-    let calls: Vec<_> = calls.collect();
-    while_gathering().await;
 
-    drop(go_on);
+    let mut seen = transactions_of_ten(&writer).await;
 
-    let mut seen = Vec::new();
-    for call in calls {
-        seen.push(within(call).await.expect("no task panics").expect("call"));
-    }
     seen.dedup();
     assert_eq!(seen.len(), 1, "one transaction for all");
 }
@@ -93,7 +104,16 @@ async fn a_transaction_takes_no_more_than_its_bound() {
     let mut bed = Bed::with_clock(counting_clock());
     bed.options.max_batch = 4;
     let writer = start(&bed).await;
-    let go_on = hold_up(&writer);
+
+    let seen = transactions_of_ten(&writer).await;
+
+    let sizes: Vec<usize> = seen.chunk_by(|a, b| a == b).map(<[i64]>::len).collect();
+    assert_eq!(sizes, [4, 4, 2]);
+}
+
+/// Ten operations that come while the thread is busy, and which transaction each was in.
+async fn transactions_of_ten(writer: &Writer) -> Vec<i64> {
+    let go_on = hold_up(writer);
     let calls = (0..10).map(|_| {
         let writer = writer.clone();
         tokio::spawn(async move { writer.call(Weight::SMALL, transaction).await })
@@ -107,8 +127,7 @@ async fn a_transaction_takes_no_more_than_its_bound() {
     for call in calls {
         seen.push(within(call).await.expect("no task panics").expect("call"));
     }
-    let sizes: Vec<usize> = seen.chunk_by(|a, b| a == b).map(<[i64]>::len).collect();
-    assert_eq!(sizes, [4, 4, 2]);
+    seen
 }
 
 /// On a current-thread runtime the spawned calls run up to where they wait, and no further.
@@ -159,18 +178,10 @@ async fn what_sqlite_refuses_fails_alone() {
 #[tokio::test]
 async fn a_fetch_beside_what_sqlite_refuses_is_served() {
     let bed = Bed::new();
-    let handle = crate::connect_handle(bed.options.clone())
-        .await
-        .expect("connect");
-    let store = crate::store(handle.clone(), &bed.options.path);
+    let (store, writer) = connect(&bed).await;
     publish(&store, [message("q", "dead"), message("q", "a")]).await;
     let consumer = consumer(&store, &["q"]).await;
-    let request = Fetch {
-        max: 1,
-        started: 1,
-        wait: AN_HOUR,
-    };
-    let given_up = within(consumer.fetch(request)).await.expect("fetch");
+    let given_up = within(consumer.fetch(ONE)).await.expect("fetch");
     let verdict = Verdict::DeadLetter {
         reason: "no".to_owned(),
     };
@@ -179,7 +190,7 @@ async fn a_fetch_beside_what_sqlite_refuses_is_served() {
         ..ack(&given_up[0])
     };
     consumer.settle(vec![end]).await.expect("settle");
-    let go_on = hold_up(&handle.writer);
+    let go_on = hold_up(&writer);
     // One more than can be counted, which SQLite refuses when the counts are written, at the end.
     let wrong = |batch: &mut Batch<'_>| {
         let queue = batch.queue(&"q".into())?;
@@ -188,9 +199,9 @@ async fn a_fetch_beside_what_sqlite_refuses_is_served() {
     };
     let mut answers = Box::pin(async {
         tokio::join!(
-            consumer.fetch(request),
-            handle.writer.call(Weight::SMALL, wrong),
-            handle.writer.call(Weight::SMALL, transaction)
+            consumer.fetch(ONE),
+            writer.call(Weight::SMALL, wrong),
+            writer.call(Weight::SMALL, transaction)
         )
     });
     still_waiting(&mut answers).await;
@@ -242,25 +253,10 @@ async fn an_operation_that_answers_with_an_error_leaves_the_others_alone() {
 async fn on_a_full_disk_settling_goes_on() {
     const MIB: usize = 1 << 20;
     let bed = Bed::new();
-    let handle = crate::connect_handle(bed.options.clone())
-        .await
-        .expect("connect");
-    let store = crate::store(handle.clone(), &bed.options.path);
-    let sized = |id: &str, size| Publish {
-        envelope: Envelope {
-            body: vec![0; size],
-            ..Envelope::default()
-        },
-        ..message("q", id)
-    };
+    let (store, writer) = connect(&bed).await;
     publish(&store, [sized("a", MIB)]).await;
     let consumer = consumer(&store, &["q"]).await;
-    let request = Fetch {
-        max: 1,
-        started: 1,
-        wait: AN_HOUR,
-    };
-    let held = within(consumer.fetch(request)).await.expect("fetch");
+    let held = within(consumer.fetch(ONE)).await.expect("fetch");
     let fill_disk = |batch: &mut Batch<'_>| {
         let pages: u32 = batch
             .conn()
@@ -268,12 +264,11 @@ async fn on_a_full_disk_settling_goes_on() {
         batch.conn().pragma_update(None, "max_page_count", pages)?;
         Ok(Ok(()))
     };
-    handle
-        .writer
+    writer
         .call(Weight::SMALL, fill_disk)
         .await
         .expect("set the limit");
-    let go_on = hold_up(&handle.writer);
+    let go_on = hold_up(&writer);
     let mut answers = Box::pin(async {
         tokio::join!(
             store.broker.publish(vec![sized("b", 3 * MIB)]),
@@ -328,26 +323,19 @@ async fn a_foreign_program_that_writes_is_waited_for() {
 #[tokio::test]
 async fn what_nobody_receives_is_ready_again() {
     let bed = Bed::new();
-    let handle = crate::connect_handle(bed.options.clone())
-        .await
-        .expect("connect");
-    let store = crate::store(handle.clone(), &bed.options.path);
+    let (store, writer) = connect(&bed).await;
     publish(&store, [message("q", "a"), message("q", "b")]).await;
     let (one, two) = (
         consumer(&store, &["q"]).await,
         consumer(&store, &["q"]).await,
     );
-    let go_on = hold_up(&handle.writer);
+    let go_on = hold_up(&writer);
     let mut dropped = Box::pin(fetch(&*one, 2));
     still_waiting(&mut dropped).await;
 
     // The answer of the fetch is made now, and dropped with the future before anybody sees it.
     drop(go_on);
-    handle
-        .writer
-        .call(Weight::SMALL, transaction)
-        .await
-        .expect("call");
+    writer.call(Weight::SMALL, transaction).await.expect("call");
     drop(dropped);
 
     assert_eq!(fetch(&*two, 2).await, ["a", "b"]);
@@ -358,12 +346,7 @@ async fn a_close_ends_the_wait_of_its_own_fetch() {
     let bed = Bed::new();
     let store = bed.connect().await;
     let consumer = consumer(&store, &["q"]).await;
-    let request = Fetch {
-        max: 1,
-        started: 1,
-        wait: AN_HOUR,
-    };
-    let mut wait = consumer.fetch(request);
+    let mut wait = consumer.fetch(ONE);
     still_waiting(&mut wait).await;
 
     consumer.close().await.expect("close");
@@ -383,24 +366,8 @@ async fn the_wal_stays_bounded_under_constant_load() {
     let mut largest = 0;
 
     for number in 0..MESSAGES {
-        let envelope = Envelope {
-            body: vec![0; SIZE],
-            ..Envelope::default()
-        };
-        publish(
-            &store,
-            [Publish {
-                envelope,
-                ..message("q", &number.to_string())
-            }],
-        )
-        .await;
-        let request = Fetch {
-            max: 1,
-            started: 1,
-            wait: AN_HOUR,
-        };
-        let taken = within(consumer.fetch(request)).await.expect("fetch");
+        publish(&store, [sized(&number.to_string(), SIZE)]).await;
+        let taken = within(consumer.fetch(ONE)).await.expect("fetch");
         consumer.settle(vec![ack(&taken[0])]).await.expect("settle");
         largest = largest.max(std::fs::metadata(&wal).expect("the WAL is there").len());
     }
@@ -417,18 +384,7 @@ async fn the_wal_shrinks_after_a_foreign_reader() {
     let wal = bed.folder.path().join("test.db-wal");
     let fill = async || {
         for number in 0..40 {
-            let envelope = Envelope {
-                body: vec![0; 1 << 20],
-                ..Envelope::default()
-            };
-            publish(
-                &store,
-                [Publish {
-                    envelope,
-                    ..message("q", &number.to_string())
-                }],
-            )
-            .await;
+            publish(&store, [sized(&number.to_string(), 1 << 20)]).await;
         }
         store.broker.purge(&"q".into()).await.expect("purge");
         std::fs::metadata(&wal).expect("the WAL is there").len()

@@ -30,6 +30,10 @@ async fn state<T>(handle: &Handle<T>) -> Option<TaskState> {
     handle.state().await.expect("the memory store answers")
 }
 
+async fn value<T: serde::de::DeserializeOwned>(handle: &Handle<T>) -> T {
+    handle.get(ENOUGH).await.expect("a value")
+}
+
 async fn failure<T: serde::de::DeserializeOwned + std::fmt::Debug>(handle: &Handle<T>) -> String {
     match handle.get(ENOUGH).await {
         Err(WaitError::Failed { exception, .. }) => exception.to_string(),
@@ -46,7 +50,7 @@ async fn add(x: i64, #[arg(default = 5)] y: i64) -> TaskResult<i64> {
 async fn a_task_goes_from_send_to_result() {
     let app = working(App::builder("t").task(add::task())).await;
     let handle = app.send(add::s(2, 3)).await.expect("sent");
-    assert_eq!(handle.get(ENOUGH).await.expect("a value"), 5);
+    assert_eq!(value(&handle).await, 5);
     assert_eq!(state(&handle).await, Some(TaskState::Success));
 }
 
@@ -66,8 +70,8 @@ async fn a_worker_takes_from_every_queue_that_its_tasks_go_to() {
     );
     let sum = app.send(add::s(1, 1)).await.expect("sent");
     let mail = app.send(elsewhere::s()).await.expect("sent");
-    assert_eq!(sum.get(ENOUGH).await.expect("a value"), 2);
-    mail.get(ENOUGH).await.expect("a value");
+    assert_eq!(value(&sum).await, 2);
+    value(&mail).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,13 +83,13 @@ async fn arguments_come_by_position_by_name_and_by_default() {
         Signature::new("add").kwarg("y", 2).kwarg("x", 1),
     ] {
         let handle = app.send(signature).await.expect("sent");
-        assert_eq!(handle.get(ENOUGH).await.expect("a value"), 3);
+        assert_eq!(value(&handle).await, 3);
     }
     let handle = app
         .send(Signature::new("add").args([1.into()]))
         .await
         .expect("sent");
-    assert_eq!(handle.get(ENOUGH).await.expect("a value"), 6);
+    assert_eq!(value(&handle).await, 6);
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,7 +173,7 @@ async fn a_message_that_is_no_message_is_kept_with_its_bytes_and_the_worker_goes
         assert_eq!(dead[0].envelope, publish.envelope);
     }
     let handle = app.send(add::s(2, 2)).await.expect("sent");
-    assert_eq!(handle.get(ENOUGH).await.expect("a value"), 4);
+    assert_eq!(value(&handle).await, 4);
 }
 
 #[aipo::task(name = "flaky", max_retries = 2, retry_delay = "60s", autoretry_for = any)]
@@ -185,7 +189,7 @@ async fn a_failed_task_is_retried_after_its_delay_until_it_works() {
     let app = working(App::builder("t").task(flaky::task())).await;
     let begin = tokio::time::Instant::now();
     let handle = app.send(flaky::s(2)).await.expect("sent");
-    assert_eq!(handle.get(ENOUGH).await.expect("a value"), 2);
+    assert_eq!(value(&handle).await, 2);
     let took = begin.elapsed();
     assert!((120..122).contains(&took.as_secs()), "{took:?}");
 }
@@ -271,30 +275,19 @@ async fn a_task_may_answer_in_many_ways() {
         .data(AtomicUsize::new(0));
     let app = working(builder.settings(|settings| settings.result_max_size = 1000)).await;
     let send = async |how: &str| app.send(answers::s(how.to_owned())).await.expect("sent");
-    assert_eq!(
-        send("retry").await.get(ENOUGH).await.expect("a value"),
-        "retry"
-    );
-    assert_eq!(
-        failure(&send("reject").await).await,
-        "Reject: not for me, false"
-    );
-    assert_eq!(
-        send("requeue").await.get(ENOUGH).await.expect("a value"),
-        "requeue"
-    );
-    assert_eq!(
-        failure(&send("panic").await).await,
-        "RuntimeError: the task panicked: on purpose"
-    );
-    assert_eq!(
-        failure(&send("sources").await).await,
-        "ParseIntError: invalid digit found in string"
-    );
-    assert_eq!(
-        failure(&send("huge").await).await,
-        "EncodeError: the result has 2002 bytes, more than result_max_size, 1000"
-    );
+    assert_eq!(value(&send("retry").await).await, "retry");
+    assert_eq!(value(&send("requeue").await).await, "requeue");
+    for (how, told) in [
+        ("reject", "Reject: not for me, false"),
+        ("panic", "RuntimeError: the task panicked: on purpose"),
+        ("sources", "ParseIntError: invalid digit found in string"),
+        (
+            "huge",
+            "EncodeError: the result has 2002 bytes, more than result_max_size, 1000",
+        ),
+    ] {
+        assert_eq!(failure(&send(how).await).await, told);
+    }
     let ignored = send("ignore").await;
     assert!(
         ignored
@@ -332,7 +325,7 @@ async fn time_limits_first_warn_then_end() {
     let app = working(App::builder("t").task(slow::task())).await;
     let send = async |how: &str| app.send(slow::s(how.to_owned())).await.expect("sent");
     let heeding = send("heed").await;
-    assert_eq!(heeding.get(ENOUGH).await.expect("a value"), "cleaned up");
+    assert_eq!(value(&heeding).await, "cleaned up");
     let looked = send("look").await;
     assert_eq!(failure(&looked).await, "TimeLimitExceeded: 9");
     let ignoring = send("ignore").await;
@@ -356,7 +349,7 @@ async fn tasks_that_wait_for_each_other_do_not_block_a_worker_with_one_slot() {
         .await
         .expect("sent");
     for handle in handles {
-        assert_eq!(handle.get(ENOUGH).await.expect("a value"), 5);
+        assert_eq!(value(&handle).await, 5);
     }
 }
 
@@ -375,7 +368,7 @@ async fn a_plain_function_runs_on_a_thread_where_it_may_block() {
     .await;
     app.worker().concurrency(1).start().await.expect("a worker");
     let handle = app.send(blocking_parent::s(4)).await.expect("sent");
-    assert_eq!(handle.get(ENOUGH).await.expect("a value"), 5);
+    assert_eq!(value(&handle).await, 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -384,7 +377,7 @@ async fn a_child_knows_its_parent_and_root() {
     let sent = Sent::by(&app);
     app.worker().start().await.expect("a worker");
     let root = app.send(parent::s(2)).await.expect("sent");
-    root.get(ENOUGH).await.expect("a value");
+    value(&root).await;
     let ids: Vec<_> = sent.all().into_iter().map(|(_, headers)| headers).collect();
     assert_eq!(ids.len(), 3);
     assert!(
@@ -408,7 +401,7 @@ async fn an_eta_is_kept_and_an_expired_task_is_not_run() {
         .send(add::s(1, 1).countdown(Duration::from_secs(3600)))
         .await
         .expect("sent");
-    later.get(ENOUGH).await.expect("a value");
+    value(&later).await;
     assert_eq!(begin.elapsed().as_secs(), 3600);
     let call = add::s(1, 1)
         .countdown(Duration::from_secs(60))
@@ -466,7 +459,7 @@ async fn a_task_that_waits_is_revoked_with_no_worker_up() {
     assert_eq!(state(&handle).await, Some(TaskState::Revoked));
     app.worker().start().await.expect("a worker");
     let other = app.send(add::s(1, 1)).await.expect("sent");
-    other.get(ENOUGH).await.expect("a value");
+    value(&other).await;
     assert_eq!(state(&handle).await, Some(TaskState::Revoked));
 }
 
@@ -496,7 +489,7 @@ async fn a_warm_stop_finishes_what_runs_and_hands_back_the_rest() {
     tokio::task::yield_now().await;
     gate.open.add_permits(1);
     stopping.await.expect("no panic").expect("stopped");
-    assert_eq!(handles[0].get(ENOUGH).await.expect("a value"), 0);
+    assert_eq!(value(&handles[0]).await, 0);
     let queues = app.store().broker.queues().await.expect("queues");
     assert_eq!((queues[0].ready, queues[0].in_flight), (3, 0));
 
@@ -571,7 +564,7 @@ async fn a_cold_stop_hands_back_what_runs() {
     assert_eq!(state(&handle).await, Some(TaskState::Pending));
     gate.open.add_permits(1);
     app.worker().start().await.expect("a worker");
-    assert_eq!(handle.get(ENOUGH).await.expect("a value"), 1);
+    assert_eq!(value(&handle).await, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -583,7 +576,7 @@ async fn an_early_ack_comes_before_the_task_runs() {
     let queues = app.store().broker.queues().await.expect("queues");
     assert_eq!(queues[0].in_flight, 0);
     gate.open.add_permits(1);
-    assert_eq!(handle.get(ENOUGH).await.expect("a value"), 1);
+    assert_eq!(value(&handle).await, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -596,7 +589,7 @@ async fn prefetched_messages_all_run_one_after_the_other() {
         .expect("sent");
     app.worker().concurrency(2).start().await.expect("a worker");
     for (n, handle) in handles.iter().enumerate() {
-        assert_eq!(handle.get(ENOUGH).await.expect("a value"), n as i64);
+        assert_eq!(value(handle).await, n as i64);
     }
 }
 
@@ -629,7 +622,7 @@ async fn nobody_is_given_up_for_the_company_it_was_in() {
     }
     app.worker().start().await.expect("a worker");
     for (n, handle) in handles.iter().enumerate() {
-        assert_eq!(handle.get(ENOUGH).await.expect("a value"), n as i64);
+        assert_eq!(value(handle).await, n as i64);
     }
 }
 
@@ -740,7 +733,7 @@ async fn what_was_running_at_two_crashes_is_alone_for_a_lease_period() {
     assert_eq!(starts.recv().await, Some(9));
     gate.open.add_permits(1);
     assert_eq!(starts.recv().await, Some(0));
-    assert_eq!(fresh.get(ENOUGH).await.expect("a value"), 9);
+    assert_eq!(value(&fresh).await, 9);
     let late = app.send(gated::s(10)).await.expect("sent");
     tokio::time::sleep(Duration::from_secs(9)).await;
     assert!(starts.try_recv().is_err(), "nothing starts beside it");
@@ -750,7 +743,7 @@ async fn what_was_running_at_two_crashes_is_alone_for_a_lease_period() {
     assert_eq!(starts.recv().await, Some(10));
     gate.open.add_permits(3);
     for handle in handles.iter().chain([&late]) {
-        handle.get(ENOUGH).await.expect("a value");
+        value(handle).await;
     }
 }
 
@@ -767,7 +760,7 @@ async fn a_worker_with_a_suspect_stops_warm_and_hands_back_the_others() {
     tokio::task::yield_now().await;
     gate.open.add_permits(1);
     stopping.await.expect("no panic").expect("stopped");
-    assert_eq!(handles[0].get(ENOUGH).await.expect("a value"), 0);
+    assert_eq!(value(&handles[0]).await, 0);
     let queues = app.store().broker.queues().await.expect("queues");
     assert_eq!((queues[0].ready, queues[0].in_flight), (2, 0));
 }
@@ -783,7 +776,7 @@ async fn suspects_that_wait_for_each_other_do_not_wait_for_ever() {
     crash(&app, 2).await;
     app.worker().start().await.expect("a worker");
     for handle in handles {
-        assert_eq!(handle.get(ENOUGH).await.expect("a value"), 1);
+        assert_eq!(value(&handle).await, 1);
     }
 }
 
@@ -893,7 +886,7 @@ async fn a_receiver_that_panics_disturbs_nothing() {
     }))
     .await;
     let handle = app.send(add::s(1, 1)).await.expect("sent");
-    assert_eq!(handle.get(ENOUGH).await.expect("a value"), 2);
+    assert_eq!(value(&handle).await, 2);
 }
 
 #[aipo::task(name = "progressing")]
@@ -915,7 +908,7 @@ async fn progress_can_be_seen_while_a_task_runs() {
     assert_eq!(meta.status, TaskState::Custom("PROGRESS".into()));
     assert_eq!(meta.result.get(), r#"{"done":1,"of":2}"#);
     gate.open.add_permits(1);
-    handle.get(ENOUGH).await.expect("a value");
+    value(&handle).await;
 }
 
 #[tokio::test(start_paused = true)]
