@@ -96,8 +96,8 @@ pub(crate) static SEARCH: Script = script!("shared/named", "search");
 pub(crate) static SEARCH_HELD: Script = script!("shared/named", "search_held");
 pub(crate) static SEARCH_DEAD: Script = script!("shared/named", "search_dead");
 pub(crate) static DEAD_LETTERS: Script = script!("dead_letters");
-pub(crate) static REDRIVE: Script = script!("shared/deliveries", "redrive");
-pub(crate) static DISCARD: Script = script!("discard");
+pub(crate) static REDRIVE: Script = script!("shared/letter", "redrive");
+pub(crate) static DISCARD: Script = script!("shared/letter", "discard");
 
 pub(crate) static STORE_RESULTS: Script = script!("shared/time", "shared/result", "store_results");
 pub(crate) static GET_RESULTS: Script = script!("shared/time", "get_results");

@@ -3,16 +3,9 @@
 -- ARGV  1 prefix of all keys, 2… the ids
 -- Returns how many of them were there.
 
-local prefix = ARGV[1]
 local found = 0
 for index = 2, #ARGV do
-  local id = ARGV[index]
-  local letter = prefix .. 'aipo:letter:' .. id
-  local queue = redis.call('HGET', letter, 'queue')
-  if queue then
-    redis.call('DEL', letter)
-    redis.call('ZREM', KEYS[1], id)
-    redis.call('ZREM', prefix .. 'aipo:dead:' .. queue, id)
+  if forget_letter(KEYS[1], ARGV[1], ARGV[index]) then
     found = found + 1
   end
 end

@@ -7,13 +7,11 @@ local prefix = ARGV[1]
 local found = 0
 for index = 2, #ARGV do
   local id = ARGV[index]
-  local letter = prefix .. 'aipo:letter:' .. id
-  local queue, list, raw = unpack(redis.call('HMGET', letter, 'queue', 'list', 'message'))
-  if queue then
+  local list, raw = unpack(redis.call('HMGET', prefix .. 'aipo:letter:' .. id, 'list', 'message'))
+  if raw then
+    -- First, since a list that takes nothing ends the script here.
     redis.call('LPUSH', list, raw)
-    redis.call('DEL', letter)
-    redis.call('ZREM', KEYS[1], id)
-    redis.call('ZREM', prefix .. 'aipo:dead:' .. queue, id)
+    forget_letter(KEYS[1], prefix, id)
     found = found + 1
   end
 end

@@ -3,22 +3,11 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::problem::{Exit, Problem};
-use super::remote::{self, Whom};
-use crate::AppBuilder;
-
-/// Flags of `control`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    method: Method,
-    #[command(flatten)]
-    whom: Whom,
-}
+use super::remote::Request;
 
 #[derive(Debug, Subcommand)]
 #[command(rename_all = "snake_case")]
-enum Method {
+pub enum Method {
     /// Take from one more queue
     AddConsumer {
         /// Its name
@@ -97,24 +86,7 @@ enum Method {
     Shutdown,
 }
 
-impl Args {
-    pub(super) async fn run(self, app: AppBuilder) -> Result<Exit, Problem> {
-        let (method, arguments) = self.method.request();
-        if matches!(self.method, Method::Shutdown) {
-            // Nobody answers to this.
-            self.whom
-                .control(app)
-                .await?
-                .tell(method, arguments)
-                .await?;
-            return Ok(Exit::Done);
-        }
-        self.whom.ask(app, method, arguments, remote::in_full).await
-    }
-}
-
-impl Method {
-    /// The command and its arguments.
+impl Request for Method {
     fn request(&self) -> (&'static str, Value) {
         match self {
             Self::AddConsumer { queue } => ("add_consumer", json!({ "queue": queue })),
@@ -145,5 +117,9 @@ impl Method {
             Self::Heartbeat => ("heartbeat", Value::Null),
             Self::Shutdown => ("shutdown", Value::Null),
         }
+    }
+
+    fn is_answered(&self) -> bool {
+        !matches!(self, Self::Shutdown)
     }
 }

@@ -3,22 +3,11 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::problem::{Exit, Problem};
-use super::remote::{self, Whom};
-use crate::AppBuilder;
-
-/// Flags of `inspect`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    method: Method,
-    #[command(flatten)]
-    whom: Whom,
-}
+use super::remote::Request;
 
 #[derive(Debug, Subcommand)]
 #[command(rename_all = "snake_case")]
-enum Method {
+pub enum Method {
     /// Who is there
     Ping,
     /// The tasks that run
@@ -63,15 +52,7 @@ enum Method {
     Objgraph,
 }
 
-impl Args {
-    pub(super) async fn run(self, app: AppBuilder) -> Result<Exit, Problem> {
-        let (method, arguments) = self.method.request();
-        self.whom.ask(app, method, arguments, remote::in_full).await
-    }
-}
-
-impl Method {
-    /// The command and its arguments.
+impl Request for Method {
     fn request(&self) -> (&'static str, Value) {
         match self {
             Self::Ping => ("ping", Value::Null),

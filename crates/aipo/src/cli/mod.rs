@@ -133,9 +133,9 @@ pub enum Command {
     /// Cancel tasks
     Revoke(revoke::Args),
     /// Ask the workers about themselves
-    Inspect(inspect::Args),
+    Inspect(remote::Ask<inspect::Method>),
     /// Tell the workers what to do
-    Control(control::Args),
+    Control(remote::Ask<control::Method>),
     /// Show which workers are there
     Status(status::Args),
     /// Show what happens, as it happens

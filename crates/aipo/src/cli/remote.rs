@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::Subcommand;
 use serde_json::{Map, Value};
 
 use super::open;
@@ -9,6 +10,38 @@ use super::output::{self, count};
 use super::problem::{Exit, Problem};
 use super::values;
 use crate::{Answers, AppBuilder, Control};
+
+/// Flags of a command that sends one remote control command.
+#[derive(Debug, clap::Args)]
+pub struct Ask<R: Subcommand> {
+    #[command(subcommand)]
+    request: R,
+    #[command(flatten)]
+    whom: Whom,
+}
+
+/// What can be asked.
+pub trait Request {
+    /// The remote control command and its arguments.
+    fn request(&self) -> (&'static str, Value);
+
+    /// Whether workers answer to it.
+    fn is_answered(&self) -> bool {
+        true
+    }
+}
+
+impl<R: Subcommand + Request> Ask<R> {
+    pub(super) async fn run(self, app: AppBuilder) -> Result<Exit, Problem> {
+        let (method, arguments) = self.request.request();
+        if self.request.is_answered() {
+            return self.whom.ask(app, method, arguments, in_full).await;
+        }
+        let control = self.whom.control(app).await?;
+        control.tell(method, arguments).await?;
+        Ok(Exit::Done)
+    }
+}
 
 /// Whom to ask, and how to tell the answers.
 #[derive(Debug, clap::Args)]
@@ -85,7 +118,7 @@ fn error(answer: &Value) -> Option<&Value> {
 }
 
 /// An answer under its node, as Celery tells it.
-pub(super) fn in_full(node: &str, answer: &Value) -> String {
+fn in_full(node: &str, answer: &Value) -> String {
     let (verdict, lines) = match (error(answer), answer.get("ok")) {
         (Some(text), _) => ("ERROR", text_lines(text)),
         (None, Some(text)) => ("OK", text_lines(text)),

@@ -1,3 +1,31 @@
+local function keep_result(place, key, meta, ttl, state)
+  store_result(key, meta, ttl, state, place.notes, place.result_expiries, place.now)
+end
+
+local function fact_keys(prefix)
+  return { prefix .. 'aipo:facts', prefix .. 'aipo:fact-names', prefix .. 'aipo:fact-expiries' }
+end
+
+local function keep_fact(place, name, value, ttl)
+  write(fact_keys(place.prefix), name, value, '', ttl, place.now)
+end
+
+local function forget_fact(place, name)
+  erase(fact_keys(place.prefix), name)
+end
+
+-- Does `act` with each of what stands in ARGV behind their number at `at`, `width` values each, or passes over them.
+-- Returns where the next thing stands.
+local function each(at, width, place, is_wanted, act)
+  local last = at + tonumber(ARGV[at]) * width
+  if is_wanted then
+    for first = at + 1, last, width do
+      act(place, unpack(ARGV, first, first + width - 1))
+    end
+  end
+  return last + 1
+end
+
 -- Does all of a workflow's step, or passes over it. It stands in ARGV from `at` on:
 --   results: how many, then by result: key, meta, ttl, state or '';
 --   chords that begin: how many, then by chord: group, size, structure or '', ttl;
@@ -9,53 +37,10 @@
 -- result_expiries.
 -- Returns where in ARGV the next thing stands.
 local function take_step(at, place, is_wanted)
-  for _ = 1, tonumber(ARGV[at]) do
-    if is_wanted then
-      local key, meta, ttl, state = unpack(ARGV, at + 1, at + 4)
-      store_result(key, meta, ttl, state, place.notes, place.result_expiries, place.now)
-    end
-    at = at + 4
-  end
-  at = at + 1
-  for _ = 1, tonumber(ARGV[at]) do
-    if is_wanted then
-      open_chord(place, unpack(ARGV, at + 1, at + 4))
-    end
-    at = at + 4
-  end
-  at = at + 1
-  for _ = 1, tonumber(ARGV[at]) do
-    if is_wanted then
-      grow_chord(place, ARGV[at + 1])
-    end
-    at = at + 1
-  end
-  at = at + 1
-  for _ = 1, tonumber(ARGV[at]) do
-    if is_wanted then
-      count_part(place, unpack(ARGV, at + 1, at + 6))
-    end
-    at = at + 6
-  end
-  local facts = {
-    place.prefix .. 'aipo:facts',
-    place.prefix .. 'aipo:fact-names',
-    place.prefix .. 'aipo:fact-expiries',
-  }
-  at = at + 1
-  for _ = 1, tonumber(ARGV[at]) do
-    if is_wanted then
-      local name, value, ttl = unpack(ARGV, at + 1, at + 3)
-      write(facts, name, value, '', ttl, place.now)
-    end
-    at = at + 3
-  end
-  at = at + 1
-  for _ = 1, tonumber(ARGV[at]) do
-    if is_wanted then
-      erase(facts, ARGV[at + 1])
-    end
-    at = at + 1
-  end
-  return at + 1
+  at = each(at, 4, place, is_wanted, keep_result)
+  at = each(at, 4, place, is_wanted, open_chord)
+  at = each(at, 1, place, is_wanted, grow_chord)
+  at = each(at, 6, place, is_wanted, count_part)
+  at = each(at, 3, place, is_wanted, keep_fact)
+  return each(at, 1, place, is_wanted, forget_fact)
 end
