@@ -15,7 +15,7 @@ use crate::metrics::{self, Metrics};
     get,
     path = "/dashboard/metrics",
     tag = "dashboard",
-    params(("X-User" = String, Header, description = "Who asks")),
+    params(User),
     responses(
         (status = 200, body = Metrics),
         (status = 401, description = "No user", body = ErrorBody),

@@ -32,7 +32,7 @@ pub(super) struct ExportBody {
     post,
     path = "/export/",
     tag = "jobs",
-    params(("X-User" = String, Header, description = "Who asks")),
+    params(User),
     request_body = ExportBody,
     responses(
         (status = 202, description = "Queued", body = QueuedBody),

@@ -65,7 +65,7 @@ pub(super) struct ImportForm {
     post,
     path = "/import/",
     tag = "jobs",
-    params(("X-User" = String, Header, description = "Who asks")),
+    params(User),
     request_body(content = ImportForm, content_type = "multipart/form-data"),
     responses(
         (status = 202, description = "Queued", body = QueuedBody),

@@ -95,7 +95,7 @@ pub(super) struct CountBody {
     get,
     path = "/notifications/",
     tag = "notifications",
-    params(("X-User" = String, Header, description = "Who asks"), PageParams),
+    params(User, PageParams),
     responses(
         (status = 200, body = Page<NotificationBody>),
         (status = 401, description = "No user", body = ErrorBody),
@@ -126,7 +126,7 @@ pub(super) async fn list(
     post,
     path = "/notifications/{id}/read",
     tag = "notifications",
-    params(("X-User" = String, Header, description = "Who asks"), ("id" = i64, Path)),
+    params(User, ("id" = i64, Path)),
     responses(
         (status = 204, description = "Marked"),
         (status = 401, description = "No user", body = ErrorBody),
@@ -154,7 +154,7 @@ pub(super) async fn read(
     post,
     path = "/notifications/read-all",
     tag = "notifications",
-    params(("X-User" = String, Header, description = "Who asks")),
+    params(User),
     responses(
         (status = 200, description = "How many were unread", body = CountBody),
         (status = 401, description = "No user", body = ErrorBody),
@@ -175,7 +175,7 @@ pub(super) async fn read_all(
     delete,
     path = "/notifications/completed",
     tag = "notifications",
-    params(("X-User" = String, Header, description = "Who asks")),
+    params(User),
     responses(
         (status = 200, description = "How many were deleted", body = CountBody),
         (status = 401, description = "No user", body = ErrorBody),
@@ -206,7 +206,7 @@ pub(super) async fn delete_completed(
     get,
     path = "/notifications/{id}/file",
     tag = "notifications",
-    params(("X-User" = String, Header, description = "Who asks"), ("id" = i64, Path)),
+    params(User, ("id" = i64, Path)),
     responses(
         (status = 200, description = "The file", content_type = "application/octet-stream"),
         (status = 401, description = "No user", body = ErrorBody),
@@ -257,7 +257,7 @@ pub(super) async fn file(
     get,
     path = "/notifications/{id}/rejected",
     tag = "notifications",
-    params(("X-User" = String, Header, description = "Who asks"), ("id" = i64, Path), PageParams),
+    params(User, ("id" = i64, Path), PageParams),
     responses(
         (status = 200, body = Page<RejectionBody>),
         (status = 401, description = "No user", body = ErrorBody),

@@ -47,7 +47,7 @@ impl From<Product> for ProductBody {
     get,
     path = "/products/",
     tag = "catalog",
-    params(("X-User" = String, Header, description = "Who asks"), PageParams),
+    params(User, PageParams),
     responses(
         (status = 200, body = Page<ProductBody>),
         (status = 401, description = "No user", body = ErrorBody),

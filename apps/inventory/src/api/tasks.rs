@@ -31,7 +31,7 @@ pub(super) struct TaskBody {
     get,
     path = "/tasks/{id}",
     tag = "jobs",
-    params(("X-User" = String, Header, description = "Who asks"), ("id" = String, Path)),
+    params(User, ("id" = String, Path)),
     responses(
         (status = 200, body = TaskBody),
         (status = 401, description = "No user", body = ErrorBody),

@@ -3,6 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use utoipa::IntoParams;
 
 use super::error::ApiError;
 
@@ -10,8 +11,12 @@ const HEADER: &str = "X-User";
 const MAX_CHARS: usize = 80;
 
 /// The user on whose behalf a request is made.
-#[derive(Debug, Clone)]
-pub(super) struct User(pub(super) String);
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(names("X-User"), parameter_in = Header)]
+pub(super) struct User(
+    /// Who asks
+    pub(super) String,
+);
 
 impl<S: Send + Sync> FromRequestParts<S> for User {
     type Rejection = ApiError;
