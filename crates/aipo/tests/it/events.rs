@@ -211,7 +211,7 @@ async fn every_end_has_its_event() {
         told.last().expect("a last event").clone()
     };
     let failed = check("fail", &["task-received", "task-started", "task-failed"]).await;
-    assert_eq!(failed.fields["exception"], "RuntimeError('it\\'s over')");
+    assert_eq!(failed.fields["exception"], "RuntimeError(\"it's over\")");
     assert!(failed.fields.contains_key("traceback"));
     let retried = check("retry", &["task-received", "task-started", "task-retried"]).await;
     assert_eq!(retried.fields["exception"], "RuntimeError('not yet')");
