@@ -102,7 +102,7 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Where messages wait: `sqlite://path`, `memory://`. Celery: `broker_url`.
+    /// Where messages wait: `sqlite://path`, `redis://host`, `memory://`. Celery: `broker_url`.
     broker_url: String = "sqlite://aipo.db".to_owned();
     /// Where results are kept; the broker when empty. Celery: `result_backend`.
     result_backend: String = String::new();

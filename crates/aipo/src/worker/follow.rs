@@ -91,7 +91,10 @@ pub(crate) async fn follow(cx: &Context, decision: &mut Decision) -> Result<Work
             })
         }
     };
-    work.step.drops = used;
+    // A dead letter may be sent once more, with all that follows it.
+    if !matches!(decision.verdict, Verdict::DeadLetter { .. }) {
+        work.step.drops = used;
+    }
     let end = ignored.as_ref().unwrap_or(decision);
     Ok(with_part(cx, &follows, end, work))
 }

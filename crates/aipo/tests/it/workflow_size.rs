@@ -14,6 +14,7 @@ on_every_store! {
     a_long_chain_takes_little_and_gives_its_result,
     tasks_that_live_elsewhere_are_carried_along,
     a_reference_that_was_sent_is_what_it_stands_for,
+    what_follows_a_dead_letter_stays,
     what_nests_deep_in_messages_is_read,
     what_nests_too_deep_is_refused,
 }
@@ -276,4 +277,30 @@ async fn results_may_be_in_another_store() {
     assert_eq!(value.expect("a value"), 105);
     worker.stop().await.expect("stopped");
     assert_eq!(steps_left(&app).await, 0);
+}
+
+#[aipo::task(name = "rejects_once", max_retries = 0)]
+async fn rejects_once(_number: u64) -> TaskResult<u64> {
+    Err(TaskError::reject("not now"))
+}
+
+/// A dead letter that is sent once more still knows what follows it.
+async fn what_follows_a_dead_letter_stays(place: Place) {
+    let app = App::builder("test")
+        .task(layered::task())
+        .task(rejects_once::task());
+    let app = place.build(app).await;
+    let mut steps = vec![Canvas::task("layered"), Canvas::task("rejects_once")];
+    steps.extend((0..200).map(|_| Canvas::task("layered")));
+    let node = app.send_canvas(Canvas::chain(steps)).await.expect("sent");
+    let kept = steps_left(&app).await;
+    let worker = app.worker().start().await.expect("a worker");
+
+    let handle = app.result::<u64>(node.expect("a result").id);
+    let end = handle.get(Duration::from_secs(60)).await;
+
+    assert!(end.is_err());
+    worker.stop().await.expect("stopped");
+    assert!(kept > 0);
+    assert_eq!(steps_left(&app).await, kept);
 }

@@ -100,9 +100,14 @@ async fn left(app: &App) -> aipo::Result<Left> {
     let store = app.store();
     let queues = store.broker.queues().await?;
     let undone = |queue: &QueueStats| queue.ready + queue.parked + queue.in_flight;
+    let dead = queues.iter().map(|queue| queue.dead).sum();
     Ok(Left {
         undone: queues.iter().map(undone).sum(),
-        dead: queues.iter().map(|queue| queue.dead).sum(),
-        kept: store.state.scan("step/").await?.len(),
+        dead,
+        // What follows a dead letter stays there, for one that is sent once more.
+        kept: match dead {
+            0 => store.state.scan("step/").await?.len(),
+            _ => 0,
+        },
     })
 }
