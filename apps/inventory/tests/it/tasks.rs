@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aipo::{Revoke, Signature, WaitError};
+use aipo::{App, Revoke, Signature, TaskId, WaitError};
 use inventory::catalog::Model;
 use inventory::catalog::notifications::{self, Status, TaskNotification};
 use inventory::export::Format;
@@ -29,6 +29,18 @@ impl Shop {
         notifications::get(&connection, id)
             .expect("reads")
             .expect("exists")
+    }
+
+    /// By a program that shares the queue and knows nothing of notifications, such as `aipo revoke`.
+    async fn revoke_from_elsewhere(&self, task: &TaskId) {
+        let store = self.inventory.app.store().clone();
+        let other = App::builder("other")
+            .store(store)
+            .build()
+            .await
+            .expect("an app");
+        let tasks = std::slice::from_ref(task);
+        other.revoke(tasks, Revoke::Waiting).await.expect("revoked");
     }
 
     /// An import whose file is put into the media folder without being looked at.
@@ -80,11 +92,7 @@ async fn an_export_finds_its_notification_by_its_own_id_or_by_the_one_given() {
         .expect("started");
     let call = Signature::new("app.tasks.export_data_async")
         .kwarg("notification_id", given.notification_id);
-    shop.inventory
-        .app
-        .revoke(std::slice::from_ref(&given.task_id), Revoke::Waiting)
-        .await
-        .expect("revoked");
+    shop.revoke_from_elsewhere(&given.task_id).await;
     let other_program = shop.inventory.app.send(call).await.expect("sent");
 
     let worker = shop.worker().await;
@@ -189,11 +197,7 @@ async fn what_a_crash_left_behind_is_mended() {
         .start("ana", export(Format::Csv))
         .await
         .expect("started");
-    shop.inventory
-        .app
-        .revoke(std::slice::from_ref(&revoked.task_id), Revoke::Waiting)
-        .await
-        .expect("revoked");
+    shop.revoke_from_elsewhere(&revoked.task_id).await;
     let waiting = shop
         .inventory
         .start("ana", export(Format::Csv))
@@ -227,6 +231,14 @@ async fn what_a_crash_left_behind_is_mended() {
         .open(&orphan)
         .expect("opens");
     file.set_modified(long_ago).expect("dated back");
+
+    // The user of one that is revoked here is told at once.
+    let told = shop.inventory.start("ana", export(Format::Csv)).await;
+    let told = told.expect("started");
+    let tasks = std::slice::from_ref(&told.task_id);
+    let revoked_here = shop.inventory.app.revoke(tasks, Revoke::Waiting).await;
+    revoked_here.expect("revoked");
+    assert_eq!(shop.job(told.notification_id).status, Status::Failed);
 
     assert_eq!(shop.inventory.mend().await.expect("mends"), 3);
     assert!(!orphan.exists() && fresh.exists());

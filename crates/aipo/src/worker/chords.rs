@@ -10,7 +10,7 @@ use aipo_core::canvas::{
     JoinError, Lineage, PlannedPart, ResultNode, follow_chord, parse, revoke_chord,
 };
 use aipo_core::message::{ExceptionInfo, TaskMeta};
-use aipo_core::store::{Complete, Done};
+use aipo_core::store::{Complete, Done, Step};
 use aipo_core::task::Failure;
 use aipo_core::{Result, TaskId, TaskState};
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ async fn finish_complete(shared: &Shared, claim: Duration) -> Result<bool> {
     let mut may_be_more = complete.len() == BATCH;
     for chord in complete {
         let group = chord.group.clone();
-        let Work { step, publish } = join(shared, chord).await?;
+        let Work { mut step, publish } = join(shared, chord).await?;
         // A chord that fails is itself a part of the one around it.
         may_be_more |= !step.parts.is_empty();
         let publish = into_publish(publish);
@@ -55,7 +55,15 @@ async fn finish_complete(shared: &Shared, claim: Duration) -> Result<bool> {
         if store.settles_results {
             store.chords.finish(&group, step, publish).await?;
         } else {
-            // Sent before it is finished: after a crash in between it is sent again, rather than never.
+            // Sent before it is finished: after a crash in between it is sent again, rather than never. And what it
+            // refers to is there before it is sent.
+            let kept = Step {
+                keeps: std::mem::take(&mut step.keeps),
+                ..Step::default()
+            };
+            if !kept.is_empty() {
+                store.chords.advance(kept, Vec::new()).await?;
+            }
             store.broker.publish(publish).await?;
             store.chords.finish(&group, step, Vec::new()).await?;
         }
