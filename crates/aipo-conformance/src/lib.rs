@@ -368,6 +368,7 @@ macro_rules! conformance {
                     parts_may_be_done_before_the_chord_is_opened,
                     parts_come_by_their_places,
                     what_to_do_is_told_by_the_last_part,
+                    a_part_that_does_not_know_leaves_what_to_do_to_others,
                     a_chord_that_grows_has_one_part_more,
                     a_chord_may_grow_before_it_is_opened,
                     a_complete_chord_that_grows_is_not_complete,

@@ -356,7 +356,8 @@ fn add(batch: &Batch<'_>, part: &Part) -> rusqlite::Result<()> {
     batch
         .prepared(
             "INSERT INTO chord_body (chord, body) VALUES (?1, ?2)
-             ON CONFLICT (chord) DO UPDATE SET body = excluded.body WHERE body IS NOT excluded.body",
+             ON CONFLICT (chord) DO UPDATE SET body = excluded.body
+             WHERE body IS NOT excluded.body AND (body IS NULL OR excluded.body != x'')",
         )?
         .execute(params![count.id, part.then])?;
     count.done += 1;

@@ -118,6 +118,27 @@ pub async fn what_to_do_is_told_by_the_last_part(harness: &impl Harness) {
     assert!(first.complete_one().await.then == every_byte);
 }
 
+pub async fn a_part_that_does_not_know_leaves_what_to_do_to_others(harness: &impl Harness) {
+    let bed = Fixture::open(harness).await;
+    let ignorant = |group: &str, index| Part {
+        then: Vec::new(),
+        ..part(group, index, "ignorant")
+    };
+    bed.step(opens([chord("late", 2)])).await;
+    bed.step(parts([part("late", 0, "a")])).await;
+    bed.step(parts([ignorant("late", 1)])).await;
+    assert_eq!(bed.complete_one().await.then, b"then a");
+
+    bed.step(opens([chord("early", 2)])).await;
+    bed.step(parts([ignorant("early", 0)])).await;
+    bed.step(parts([part("early", 1, "b")])).await;
+    assert_eq!(bed.complete_one().await.then, b"then b");
+
+    bed.step(opens([chord("alone", 1)])).await;
+    bed.step(parts([ignorant("alone", 0)])).await;
+    assert_eq!(bed.complete_one().await.then, b"");
+}
+
 pub async fn a_chord_that_grows_has_one_part_more(harness: &impl Harness) {
     let bed = Fixture::open(harness).await;
     bed.step(opens([chord("g", 1)])).await;

@@ -111,7 +111,8 @@ pub struct Part {
     pub state: TaskState,
     /// Its value or its exception, JSON.
     pub value: String,
-    /// What to do when the chord is complete; that of the last part holds.
+    /// What to do when the chord is complete; that of the last part holds. One that is empty does not count: its part
+    /// does not know.
     pub then: Vec<u8>,
     /// As of [`Chord::expires`].
     pub expires: Option<Duration>,

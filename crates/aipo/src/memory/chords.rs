@@ -88,7 +88,9 @@ impl Counts {
             value: part.value,
         };
         count.parts.insert(place, done);
-        count.then = part.then;
+        if !part.then.is_empty() {
+            count.then = part.then;
+        }
         count.keep(part.expires, now);
     }
 

@@ -186,33 +186,45 @@ fn plan(cx: &Context, follows: &Follows, decision: &Decision) -> Result<Work> {
     Ok(work)
 }
 
+/// What follows a message whose body can't be read, and with it what it is part of: should its group be a chord, this part
+/// has failed, and the others know what to do.
+pub(crate) fn follow_unread(cx: &Context, decision: &Decision) -> Work {
+    let mut work = Work::default();
+    work.step.parts.extend(part(cx, decision, Vec::new()));
+    work
+}
+
 /// Adds the task's own part of its chord, when it has ended.
 fn with_part(cx: &Context, follows: &Follows, decision: &Decision, mut work: Work) -> Work {
-    let headers = cx.headers();
-    let state = decision.state.clone().filter(TaskState::is_ready);
-    if let Some(state) = state
-        && let Some(body) = follows.chord()
-        && let Some(group) = &headers.group
-    {
-        let value = match &decision.value {
-            Stored::Value(value) => value.get().to_owned(),
-            Stored::Exception(failure) | Stored::Told(failure) => {
-                serde_json::to_string(&failure.exception)
-                    .expect("an exception is text and values, which JSON can hold")
-            }
-            Stored::Nothing => "null".to_owned(),
-        };
-        work.step.parts.push(Part {
-            group: group.clone(),
-            index: headers.group_index,
-            id: headers.id.clone(),
-            state,
-            value,
-            then: then(body, &Lineage::from(headers)),
-            expires: cx.app().settings().result_expires.non_zero(),
-        });
+    if let Some(body) = follows.chord() {
+        let then = then(body, &Lineage::from(cx.headers()));
+        work.step.parts.extend(part(cx, decision, then));
     }
     work
+}
+
+/// A task's part of the chord that its group is.
+fn part(cx: &Context, decision: &Decision, then: Vec<u8>) -> Option<Part> {
+    let headers = cx.headers();
+    let state = decision.state.clone().filter(TaskState::is_ready)?;
+    let group = headers.group.clone()?;
+    let value = match &decision.value {
+        Stored::Value(value) => value.get().to_owned(),
+        Stored::Exception(failure) | Stored::Told(failure) => {
+            serde_json::to_string(&failure.exception)
+                .expect("an exception is text and values, which JSON can hold")
+        }
+        Stored::Nothing => "null".to_owned(),
+    };
+    Some(Part {
+        group,
+        index: headers.group_index,
+        id: headers.id.clone(),
+        state,
+        value,
+        then,
+        expires: cx.app().settings().result_expires.non_zero(),
+    })
 }
 
 /// Whether an errback is a task here that wants request, exception and traceback.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use aipo_core::TaskState;
-use aipo_core::message::{Body, Embed, TaskMessage, repr_kwargs, repr_tuple};
+use aipo_core::message::{Body, TaskMessage, repr_kwargs, repr_tuple};
 use aipo_core::store::{Delivery, ResultRecord};
 use aipo_core::task::{Decision, Facts, Outcome, Policy, Stored, decide};
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use serde_json::value::to_raw_value;
 use super::announce;
 use super::backoff::Backoff;
 use super::decode::{Request, decode, embedded};
-use super::follow::follow;
+use super::follow::{follow, follow_unread};
 use super::gate;
 use super::run::{AfterRun, after_run, run};
 use super::session::Session;
@@ -100,13 +100,14 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot, wait: bool) {
         now,
     };
     let (task, embed) = match embedded(&body) {
-        Ok(embed) => (task, embed),
+        Ok(embed) => (task, Some(embed)),
         Err(broken) => {
             // A message that was refused before has no body, and its own reason.
             let task = task.and(Err(Outcome::Undecodable(broken)));
-            (task, Embed::default())
+            (task, None)
         }
     };
+    let is_read = embed.is_some();
     let gated = gate::gate(task, &facts);
     if let Ok(task) = &gated
         && let Err(until) = turn(&session, &headers.task, &**task, now)
@@ -127,7 +128,7 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot, wait: bool) {
         soft_limit: SoftLimit::default(),
         slot: Some(slot.clone()),
         children: Mutex::default(),
-        embed,
+        embed: embed.unwrap_or_default(),
     });
 
     let ack_early = gated.is_ok() && !policy.acks_late;
@@ -139,7 +140,11 @@ async fn one(session: Arc<Session>, request: Request, slot: Slot, wait: bool) {
         Ok(task) => execute(&session, &cx, &task, &policy).await,
         Err(outcome) => conclude(outcome, &cx, &policy),
     };
-    let Some(work) = what_follows(&session, &cx, &mut decision).await else {
+    let work = match is_read {
+        true => what_follows(&session, &cx, &mut decision).await,
+        false => Some(follow_unread(&cx, &decision)),
+    };
+    let Some(work) = work else {
         slot.end();
         return;
     };

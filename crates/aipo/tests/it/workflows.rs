@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aipo::{App, Canvas, Context, ResultNode, TaskError, TaskResult, TaskState};
+use aipo_core::store::{ConsumerOptions, Fetch, Publish, Settlement, Step, Verdict};
 use serde_json::{Value, json};
 
 use crate::stores::{Place, on_every_store};
@@ -10,6 +11,7 @@ use crate::stores::{Place, on_every_store};
 on_every_store! {
     workflows_give_their_results,
     a_failure_reaches_everything_that_waits,
+    a_part_that_cannot_be_read_fails_its_chord,
 }
 
 #[aipo::task(name = "add")]
@@ -198,5 +200,55 @@ async fn a_failure_reaches_everything_that_waits(place: Place) {
             );
         }
     }
+    worker.stop().await.expect("stopped");
+}
+
+/// Its body says what it is part of; the others know what to do.
+async fn a_part_that_cannot_be_read_fails_its_chord(place: Place) {
+    let app = app(&place).await;
+    let one_and_two = vec![call("add", json!([1, 1])), call("add", json!([2, 2]))];
+    let chord = Canvas::chord(one_and_two, call("tsum", json!([])));
+    let body = app
+        .send_canvas(chord)
+        .await
+        .expect("sent")
+        .expect("a result");
+    let broker = &app.store().broker;
+    let options = ConsumerOptions {
+        name: "breaker".to_owned(),
+        queues: vec!["celery".into()],
+        lease: Duration::from_secs(60),
+    };
+    let consumer = broker.consume(options).await.expect("a consumer");
+    let one = Fetch {
+        max: 1,
+        started: 0,
+        wait: Duration::from_secs(60),
+    };
+    let mut taken = consumer.fetch(one).await.expect("fetched");
+    let mut delivery = taken.pop().expect("one");
+    delivery.envelope.body.truncate(4);
+    let headers: Value = serde_json::from_slice(&delivery.envelope.headers).expect("headers");
+    let broken = Publish {
+        id: headers["id"].as_str().expect("an id").into(),
+        priority: 0,
+        queue: delivery.queue.clone(),
+        due: None,
+        envelope: delivery.envelope,
+    };
+    broker.publish(vec![broken]).await.expect("sent");
+    let ack = Settlement {
+        tag: delivery.tag,
+        verdict: Verdict::Ack,
+        result: None,
+        publish: Vec::new(),
+        step: Step::default(),
+    };
+    consumer.settle(vec![ack]).await.expect("settled");
+    consumer.close().await.expect("closed");
+
+    let worker = app.worker().start().await.expect("a worker");
+    let error = outcome(&app, &body).await.expect_err("it failed");
+    assert!(error.contains("DecodeError"), "{error}");
     worker.stop().await.expect("stopped");
 }

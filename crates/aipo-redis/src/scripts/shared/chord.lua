@@ -127,12 +127,15 @@ local function count_part(place, group, part, score, member, body, ttl)
     -- header. What is counted until then is kept for a while.
     ttl = math.min(tonumber(ttl) or math.huge, DONE_FOR * 1000)
   end
-  if redis.call('SADD', chord.counted, part) == 1 then
+  local is_new = redis.call('SADD', chord.counted, part) == 1
+  if is_new then
     if is_list(chord) then
       redis.call('RPUSH', chord.parts, member)
     else
       redis.call('ZADD', chord.parts, score, member)
     end
+  end
+  if is_new and body ~= '' then
     redis.call('SET', chord.body, body)
   else
     -- It may have been counted by a Python worker, which keeps no body here.
