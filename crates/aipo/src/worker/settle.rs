@@ -65,44 +65,28 @@ impl Settler {
 
     /// Hands a settlement over; what comes of it is logged.
     pub(crate) async fn settle(&self, settlement: Settlement) {
-        let item = Item {
-            settlement,
-            done: None,
-        };
-        self.0
-            .send(item)
-            .await
-            .expect("the settler works until its last sender is dropped");
+        self.hand_over(settlement, None).await;
     }
 
-    /// Hands a settlement over and waits until it is carried out.
-    pub(crate) async fn settle_and_wait(&self, settlement: Settlement) {
+    /// Hands a settlement over and waits until it is carried out; `None` when that can't be.
+    pub(crate) async fn settle_and_wait(&self, settlement: Settlement) -> Option<Settled> {
         let (done, settled) = oneshot::channel();
-        let item = Item {
-            settlement,
-            done: Some(done),
-        };
+        self.hand_over(settlement, Some(done)).await;
+        settled.await.ok()
+    }
+
+    async fn hand_over(&self, settlement: Settlement, done: Option<oneshot::Sender<Settled>>) {
         self.0
-            .send(item)
+            .send(Item { settlement, done })
             .await
             .expect("the settler works until its last sender is dropped");
-        // What came of it is logged.
-        let _ = settled.await;
     }
 
     /// Acknowledges before the task runs; false when the message is not ours any more, and then the
     /// task must not run.
     pub(crate) async fn ack_early(&self, tag: DeliveryTag) -> bool {
-        let (done, settled) = oneshot::channel();
-        let item = Item {
-            settlement: bare(tag, Verdict::Ack),
-            done: Some(done),
-        };
-        self.0
-            .send(item)
-            .await
-            .expect("the settler works until its last sender is dropped");
-        settled.await == Ok(Settled::Done)
+        let ack = bare(tag, Verdict::Ack);
+        self.settle_and_wait(ack).await == Some(Settled::Done)
     }
 
     /// Gives a delivery back that was not run.
