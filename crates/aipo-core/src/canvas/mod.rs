@@ -41,7 +41,7 @@ pub use follow::{Ended, Follows, follow_failure, follow_revoked, follow_success}
 pub use join::{JoinError, follow_chord, revoke_chord};
 pub use plan::{Inline, Kept, Lineage, Plan, PlannedCall, PlannedFailure, PlannedPart};
 pub use planner::Planner;
-pub use reference::{RESUME, first_reference, give_up, kept, resolve};
+pub use reference::{RESUME, first_reference, give_up, kept, reference, resolve};
 pub use replace::{add_to_chord, replace};
 pub use signature::{Canvas, Kind};
 pub use tree::ResultNode;

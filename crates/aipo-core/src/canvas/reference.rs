@@ -84,15 +84,21 @@ impl Planner<'_> {
     /// Keeps steps, and gives the reference to them.
     fn keep(&mut self, steps: Canvas) -> Canvas {
         let key = format!("step/{}", self.new_id());
-        let mut reference = Canvas::task(RESUME);
-        reference.kwargs.insert(KEPT.to_owned(), key.clone().into());
-        if let Some(id) = awaited(&steps) {
-            reference.set("task_id", id);
-        }
+        let reference = reference(&key, awaited(&steps).as_deref());
         let steps = steps.to_value();
         self.plan().keeps.push(Kept { key, steps });
         reference
     }
+}
+
+/// The task that stands for what is kept under this key, and for the id that is awaited of it.
+pub fn reference(key: &str, id: Option<&str>) -> Canvas {
+    let mut reference = Canvas::task(RESUME);
+    reference.kwargs.insert(KEPT.to_owned(), key.into());
+    if let Some(id) = id {
+        reference.set("task_id", id);
+    }
+    reference
 }
 
 /// Bytes of a signature, or of part of one, as it travels.

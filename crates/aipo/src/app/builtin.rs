@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
-use aipo_core::canvas::{Canvas, RESUME};
+use aipo_core::canvas::{Canvas, RESUME, reference};
 use aipo_core::message::{Body, Kwargs};
 use aipo_core::task::{Failure, Parameter, Parameters, TaskError, TaskOptions, TaskResult};
 use serde::de::DeserializeOwned;
@@ -178,13 +178,9 @@ fn resume<'a>(cx: &'a Context, body: &Body<'_>) -> Result<Running<'a>, Failure> 
     let wrong = |error: serde_json::Error| type_error(error.to_string());
     let gone = || Failure::new("builtins", "LookupError", "what follows is kept no more");
     let kept = named(body, "kept").ok_or_else(gone)?;
-    let kept: Value = serde_json::from_str(kept.get()).map_err(wrong)?;
+    let kept: String = serde_json::from_str(kept.get()).map_err(wrong)?;
     let args = body.values().0;
-    let mut steps = Canvas::task(RESUME);
-    steps.kwargs.insert("kept".to_owned(), kept);
-    let id = Value::from(cx.id().as_str());
-    steps.options.insert("task_id".to_owned(), id);
-    let mut steps = steps.to_value();
+    let mut steps = reference(&kept, Some(cx.id().as_str())).to_value();
     Ok(Box::pin(async move {
         cx.app().recall(&mut steps, &mut Vec::new()).await?;
         let mut steps =
