@@ -143,6 +143,22 @@ pub struct Done {
 }
 
 impl Step {
+    /// Takes out the facts that are set, as a step of their own: where one step takes several, they come first.
+    pub fn take_keeps(&mut self) -> Self {
+        Self {
+            keeps: std::mem::take(&mut self.keeps),
+            ..Self::default()
+        }
+    }
+
+    /// Takes out the facts that are deleted, as a step of their own: where one step takes several, they come last.
+    pub fn take_drops(&mut self) -> Self {
+        Self {
+            drops: std::mem::take(&mut self.drops),
+            ..Self::default()
+        }
+    }
+
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         let Self {

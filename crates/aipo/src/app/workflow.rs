@@ -141,10 +141,7 @@ impl App {
             return store.chords.advance(step, publish).await;
         }
         // A chord is opened before a part of it can be done, and what is kept is there until all is sent.
-        let last = Step {
-            drops: std::mem::take(&mut step.drops),
-            ..Step::default()
-        };
+        let last = step.take_drops();
         store.chords.advance(step, Vec::new()).await?;
         store.broker.publish(publish).await?;
         match last.is_empty() {

@@ -10,7 +10,7 @@ use aipo_core::canvas::{
     JoinError, Lineage, PlannedPart, ResultNode, follow_chord, parse, revoke_chord,
 };
 use aipo_core::message::{ExceptionInfo, TaskMeta};
-use aipo_core::store::{Complete, Done, Step};
+use aipo_core::store::{Complete, Done};
 use aipo_core::task::Failure;
 use aipo_core::{Result, TaskId, TaskState};
 use serde::{Deserialize, Serialize};
@@ -57,10 +57,7 @@ async fn finish_complete(shared: &Shared, claim: Duration) -> Result<bool> {
         } else {
             // Sent before it is finished: after a crash in between it is sent again, rather than never. And what it
             // refers to is there before it is sent.
-            let kept = Step {
-                keeps: std::mem::take(&mut step.keeps),
-                ..Step::default()
-            };
+            let kept = step.take_keeps();
             if !kept.is_empty() {
                 store.chords.advance(kept, Vec::new()).await?;
             }
